@@ -1,0 +1,84 @@
+"""The trained networks that the evidence looks at: the paper's two over seeds, and the controls beside them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from vsbook.data import ASSETS, Images, Split, mnist_split
+from vsbook.models import create
+from vsbook.training import load_checkpoint
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
+LARGEST_SHIFT = 3
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network, trained by the paper's recipe with at most one thing changed."""
+
+    network: str
+    seeds: int
+    linear: bool = False  # no SELU on the outputs
+    scale: float = 1.0  # factor on the initial weights
+    shifted: bool = False  # each training image moved once, by up to three pixels each way
+
+
+VARIANTS = {
+    "fcnn1": Variant("fcnn1", 10),
+    "fcnn5": Variant("fcnn5", 5),
+    "fcnn1-linear": Variant("fcnn1", 5, linear=True),
+    "fcnn1-scale-0": Variant("fcnn1", 3, scale=0.0),
+    "fcnn1-scale-0.25": Variant("fcnn1", 3, scale=0.25),
+    "fcnn1-scale-0.5": Variant("fcnn1", 3, scale=0.5),
+    "fcnn1-scale-2": Variant("fcnn1", 3, scale=2.0),
+    "fcnn1-scale-4": Variant("fcnn1", 3, scale=4.0),
+    "fcnn1-shifted": Variant("fcnn1", 5, shifted=True),
+}
+
+
+def checkpoint_path(name: str, seed: int) -> Path:
+    """Seed 0 of the paper's networks travels in the package; everything else stays with the evidence."""
+    folder = ASSETS / "checkpoints" if seed == 0 and name in ("fcnn1", "fcnn5") else CHECKPOINTS
+    return folder / f"{name}-seed{seed}.safetensors"
+
+
+def initial(name: str, seed: int) -> nn.Module:
+    """The network before training."""
+    variant = VARIANTS[name]
+    model = create(variant.network, seed)
+    if variant.linear:
+        model.selu1 = nn.Identity()
+    if variant.scale != 1:
+        with torch.no_grad():
+            model.layer1.weight.mul_(variant.scale)
+    return model
+
+
+def trained(name: str, seed: int) -> nn.Module:
+    """The network after training, in eval mode."""
+    model = load_checkpoint(checkpoint_path(name, seed), VARIANTS[name].network)
+    if VARIANTS[name].linear:
+        model.selu1 = nn.Identity()
+    return model
+
+
+def shift(images: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Move flattened 28 x 28 images by whole pixels; what comes in is paper, what leaves is lost."""
+    padded = np.pad(images.reshape(-1, 28, 28), ((0, 0), (28, 28), (28, 28)))
+    return padded[:, 28 - down : 56 - down, 28 - right : 56 - right].reshape(images.shape)
+
+
+def split_for(name: str, seed: int) -> Split:
+    """What the variant is trained on: MNIST by the paper's recipe, moved about for the shifted control."""
+    split = mnist_split(seed)
+    if not VARIANTS[name].shifted:
+        return split
+    moves = np.random.default_rng([seed, 1]).integers(-LARGEST_SHIFT, LARGEST_SHIFT + 1, (len(split.train), 2))
+    images = split.train.images.copy()
+    for down, right in np.unique(moves, axis=0):
+        chosen = (moves == (down, right)).all(axis=1)
+        images[chosen] = shift(images[chosen], down, right)
+    return Split(Images(images, split.train.labels), split.validation, split.test)

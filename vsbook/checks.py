@@ -1,0 +1,79 @@
+"""What every public door asks of its input: one error that says what was expected, what came, what to do."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+__all__ = ["BadInput", "as_matrix", "as_vectors", "existing_file", "one_of", "write_beside"]
+
+
+class BadInput(ValueError):
+    """Input that a public function can't use. The message is one line: expected, came, remedy."""
+
+
+def _as_real(values, name: str) -> np.ndarray:
+    """An array of finite real numbers, in the type it was stored in (integers become float64)."""
+    try:
+        array = np.asarray(values)
+    except Exception as error:
+        raise BadInput(
+            f"{name}: expected numbers that NumPy can read, got {type(values).__name__} ({error}); "
+            "for a tensor pass .detach().cpu().numpy()"
+        ) from None
+    if array.dtype.kind in "iu" or array.dtype == np.longdouble:
+        array = array.astype(np.float64)
+    if array.dtype.kind != "f":
+        remedy = "pass its .real and .imag parts apart" if array.dtype.kind == "c" else "convert it with .astype(float)"
+        raise BadInput(f"{name}: expected real numbers, got dtype {array.dtype}; {remedy}")
+    if array.size == 0:
+        raise BadInput(f"{name}: expected at least one element, got an empty array of shape {array.shape}; check how it was sliced")
+    bad = array.size - np.count_nonzero(np.isfinite(array))
+    if bad:
+        raise BadInput(f"{name}: expected finite numbers, got {bad} NaN or infinite of {array.size}; remove or replace them")
+    return array
+
+
+def as_matrix(values, name: str = "A") -> Float[np.ndarray, "m n"]:
+    """A finite real matrix in its stored floating type, or `BadInput`."""
+    array = _as_real(values, name)
+    if array.ndim != 2:
+        raise BadInput(f"{name}: expected a matrix (2 axes), got shape {array.shape}; reshape it to (rows, columns)")
+    return array
+
+
+def as_vectors(values, length: int | None, name: str = "x") -> Float[np.ndarray, "*batch n"]:
+    """One vector or a batch of them along the first axes, as float64, or `BadInput`."""
+    array = _as_real(values, name).astype(np.float64, copy=False)
+    if array.ndim == 0 or (length is not None and array.shape[-1] != length):
+        wanted = "a vector" if length is None else f"a last axis of {length}"
+        raise BadInput(f"{name}: expected {wanted}, got shape {array.shape}; flatten images and put batches in the first axis")
+    return array
+
+
+def one_of(choice: str, choices, name: str) -> str:
+    """`choice` if it is among `choices`, or `BadInput` that lists them."""
+    if choice not in choices:
+        raise BadInput(f"{name}: expected one of {', '.join(map(str, choices))}; got {choice!r}; choose a listed name")
+    return choice
+
+
+def existing_file(path) -> Path:
+    """`path` as a Path if a file stands there, or `BadInput`."""
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"expected a file at {path}, found {'a folder' if path.is_dir() else 'nothing'}; check the path")
+    return path
+
+
+def write_beside(path, data: bytes) -> None:
+    """Write `data` to a file beside `path` and move it into place, so that a half-written file never bears the name."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(data)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,151 @@
+"""Any network as named matrices, and what passes through its layers.
+
+Source: equation (1) and section 2.3.1 (flattened kernels) of the paper.
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from vsbook.checks import BadInput, one_of
+
+__all__ = ["Layer", "NamedWeights", "Seen", "capture", "named_weights"]
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One linear or convolutional layer: its weight as stored, its bias, and the matrices that can be made of it.
+
+    `matrices` by name. For a linear layer: `weight` (outputs, inputs). For a convolution:
+    `flattened_kernels` (output channels, input channels a group x kernel size), section 2.3.1 of the paper, and
+    `single_kernels` (all pairs of channels, kernel size), the nine-column view of Fig. 2. For a transposed
+    convolution: `flattened_kernels_of_adjoint` (input channels, output channels a group x kernel size). None of a
+    convolution's views is the map from image to image: each looks at one patch.
+    """
+
+    name: str
+    kind: str
+    weight: Float[np.ndarray, "..."]
+    bias: Float[np.ndarray, " m"] | None
+    matrices: dict[str, Float[np.ndarray, "m n"]]
+
+
+@dataclass(frozen=True)
+class NamedWeights:
+    """The layers of a network by dotted name, and `untreated`: each parameter that no layer covers, and why."""
+
+    layers: dict[str, Layer]
+    untreated: dict[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Layer:
+        """The layer of that dotted name, or `BadInput` that lists the names."""
+        return self.layers[one_of(name, self.layers, "layer")]
+
+
+def named_weights(model: nn.Module) -> NamedWeights:
+    """Every linear and convolutional layer of a network under its dotted name, with its matrix views.
+
+    Weights are copied as they are computed (weight normalisation and other parametrisations included). What can't
+    be treated is listed with the reason, never dropped.
+
+    Raises:
+        BadInput: if `model` isn't a torch.nn.Module, or a weight holds NaN or infinities.
+
+    >>> found = named_weights(nn.Sequential(nn.Conv2d(3, 8, 5), nn.BatchNorm2d(8)))
+    >>> {name: view.shape for name, view in found["0"].matrices.items()}
+    {'flattened_kernels': (8, 75), 'single_kernels': (24, 25)}
+    >>> found.untreated
+    {'1.weight': 'BatchNorm2d is not a linear or convolutional layer', '1.bias': 'BatchNorm2d is not a linear or convolutional layer'}
+    """
+    if not isinstance(model, nn.Module):
+        raise BadInput(f"model: expected a torch.nn.Module, got {type(model).__name__}; pass the network itself")
+    layers, untreated, covered = {}, {}, set()
+    for name, module in model.named_modules(remove_duplicate=False):
+        reason = _why_untreated(module)
+        if not reason:
+            layers[name] = _layer(name, module)
+            covered.update(id(p) for p in module.parameters())
+        for key, _ in module.named_parameters(recurse=False):
+            untreated[f"{name}.{key}".lstrip(".")] = reason
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    left = {key: untreated.get(key, "not reached") for key, p in parameters.items() if id(p) not in covered}
+    return NamedWeights(layers, left)
+
+
+def _why_untreated(module: nn.Module) -> str:
+    kind = type(module).__name__
+    if not isinstance(module, (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)):
+        return f"{kind} is not a linear or convolutional layer"
+    if isinstance(module.weight, nn.parameter.UninitializedParameter):
+        return f"{kind} has no weights before its first input"
+    if not module.weight.is_floating_point():
+        return f"{kind} has weights of type {module.weight.dtype}"
+    return ""
+
+
+def _layer(name: str, module: nn.Module) -> Layer:
+    weight, bias = _array(module.weight, name), None if module.bias is None else _array(module.bias, name)
+    return Layer(name, type(module).__name__, weight, bias, _matrices(module, weight))
+
+
+def _array(tensor: torch.Tensor, name: str) -> np.ndarray:
+    tensor = tensor.detach().cpu()
+    array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
+    if not np.isfinite(array).all():
+        raise BadInput(f"layer {name!r}: expected finite weights, got NaN or infinities; was the training stable?")
+    return array
+
+
+def _matrices(module: nn.Module, weight: np.ndarray) -> dict[str, np.ndarray]:
+    if isinstance(module, nn.Linear):
+        return {"weight": weight}
+    if isinstance(module, TRANSPOSED):
+        return {"flattened_kernels_of_adjoint": weight.reshape(weight.shape[0], -1)}
+    out, inputs = weight.shape[:2]
+    return {"flattened_kernels": weight.reshape(out, -1), "single_kernels": weight.reshape(out * inputs, -1)}
+
+
+@dataclass
+class Seen:
+    """What a layer took in and gave out at its last forward pass, as arrays with the batch in the first axis."""
+
+    input: Float[np.ndarray, "N ..."] | None = None
+    output: Float[np.ndarray, "N ..."] | None = None
+
+
+@contextmanager
+def capture(model: nn.Module, names):
+    """Record inputs and outputs of the named layers while the block runs; the hooks are gone after it.
+
+    Raises:
+        BadInput: for a name that the network does not have.
+
+    >>> from vsbook.models import create
+    >>> network = create("fcnn1", 0)
+    >>> with capture(network, ["layer1"]) as seen:
+    ...     _ = network(torch.zeros(2, 784))
+    >>> seen["layer1"].input.shape, seen["layer1"].output.shape
+    ((2, 784), (2, 10))
+    """
+    modules = dict(model.named_modules())
+    seen = {one_of(name, modules, "layer"): Seen() for name in names}
+
+    def recorder(record):
+        def record_pass(_, inputs, output):
+            record.input, record.output = (t.detach().cpu().numpy().copy() for t in (inputs[0], output))
+
+        return record_pass
+
+    handles = [modules[name].register_forward_hook(recorder(record)) for name, record in seen.items()]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()

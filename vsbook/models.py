@@ -1,0 +1,60 @@
+"""The networks of the paper, by name, with initial weights that a seed determines.
+
+Source: section 3 of the paper; the SELU on the outputs of the one-layer network follows the authors' code.
+"""
+
+from collections import OrderedDict
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from vsbook.checks import one_of
+
+__all__ = ["NETWORKS", "create", "fcnn1", "fcnn5"]
+
+PIXELS, CLASSES = 784, 10
+
+
+def fcnn1() -> nn.Sequential:
+    """784-10, one linear layer with SELU on its ten outputs. Takes images (N, 784) or (N, 28, 28).
+
+    >>> [name for name, _ in fcnn1().named_children()]
+    ['flatten', 'layer1', 'selu1']
+    """
+    return nn.Sequential(OrderedDict(flatten=nn.Flatten(), layer1=nn.Linear(PIXELS, CLASSES), selu1=nn.SELU()))
+
+
+def fcnn5() -> nn.Sequential:
+    """784-256-256-128-32-10, with SELU between the layers and none after the last. Takes (N, 784) or (N, 28, 28).
+
+    >>> sum(p.numel() for p in fcnn5().parameters())
+    304106
+    """
+    widths = [PIXELS, 256, 256, 128, 32, CLASSES]
+    parts = OrderedDict(flatten=nn.Flatten())
+    for number, (inputs, outputs) in enumerate(pairwise(widths), start=1):
+        parts[f"layer{number}"] = nn.Linear(inputs, outputs)
+        parts[f"selu{number}"] = nn.SELU()
+    parts.popitem()  # no activation after the last layer
+    return nn.Sequential(parts)
+
+
+NETWORKS = {"fcnn1": fcnn1, "fcnn5": fcnn5}
+
+
+def create(network: str, seed: int) -> nn.Module:
+    """A network with its initial weights: PyTorch's default initialisation, reproducible from the seed.
+
+    The global random state is left as it was.
+
+    Raises:
+        BadInput: for a name that is not in `NETWORKS`.
+
+    >>> bool((create("fcnn1", 3).layer1.weight == create("fcnn1", 3).layer1.weight).all())
+    True
+    """
+    one_of(network, NETWORKS, "network")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return NETWORKS[network]()

@@ -1,0 +1,91 @@
+"""What a random subspace, or a random matrix, of the same shape would give: the control beside a measurement.
+
+Source: Haar-distributed subspaces (the energy of a fixed unit vector in one follows a beta law); Marchenko & Pastur
+(1967) for the spectrum of a matrix with independent entries.
+"""
+
+import numpy as np
+import scipy.stats
+from jaxtyping import Float
+
+from vsbook.checks import BadInput, as_vectors
+
+__all__ = ["energy_fraction_law", "marchenko_pastur_edges", "random_subspace", "sampled_energy_fractions", "sampled_spectra"]
+
+
+def _checked_dimensions(n: int, r: int) -> None:
+    if not 1 <= r <= n:
+        raise BadInput(f"r: expected a dimension between 1 and n = {n}, got {r}; a random subspace needs both")
+
+
+def random_subspace(n: int, r: int, generator: np.random.Generator) -> Float[np.ndarray, "n r"]:
+    """Orthonormal basis of a uniformly (Haar) distributed r-dimensional subspace of R^n.
+
+    Raises:
+        BadInput: unless 1 <= r <= n.
+
+    >>> Q = random_subspace(5, 2, np.random.default_rng(0))
+    >>> bool(np.allclose(Q.T @ Q, np.eye(2)))
+    True
+    """
+    _checked_dimensions(n, r)
+    return np.linalg.qr(generator.standard_normal((n, r)))[0]
+
+
+def energy_fraction_law(n: int, r: int):
+    r"""The law of $\|P x\|^2 / \|x\|^2$ for a fixed x and a random r-dimensional subspace of R^n: Beta(r/2, (n-r)/2).
+
+    Returns:
+        A frozen SciPy distribution: `.mean()` is r/n, `.ppf(0.975)` an upper limit.
+
+    Raises:
+        BadInput: unless 1 <= r < n (the whole space holds everything).
+
+    >>> float(energy_fraction_law(784, 10).mean().round(6))
+    0.012755
+    """
+    _checked_dimensions(n, r)
+    if r == n:
+        raise BadInput(f"r: expected less than n = {n}, got {r}; the whole space always holds all the energy")
+    return scipy.stats.beta(r / 2, (n - r) / 2)
+
+
+def sampled_energy_fractions(x, r: int, draws: int, generator: np.random.Generator) -> Float[np.ndarray, " draws"]:
+    r"""$\sum_i \|P x_i\|^2 / \sum_i \|x_i\|^2$ of a whole set x (N, n), in `draws` random r-dimensional subspaces.
+
+    Images of a set resemble each other, so its law is wider than `energy_fraction_law`: it has to be sampled.
+
+    Raises:
+        BadInput: for a set without energy, or r out of range.
+
+    >>> f = sampled_energy_fractions(np.eye(4), 2, 3, np.random.default_rng(0))
+    >>> f.round(6).tolist()  # an isotropic set: every plane holds half
+    [0.5, 0.5, 0.5]
+    """
+    x = np.atleast_2d(as_vectors(x, None))
+    _checked_dimensions(x.shape[1], r)
+    moments = x.T @ x  # (n, n): the energy in span(Q) is trace(Q' M Q)
+    total = np.trace(moments)
+    if total == 0:
+        raise BadInput("x: expected some energy, got only zeros; leave blank images out")
+    bases = (random_subspace(x.shape[1], r, generator) for _ in range(draws))
+    return np.array([np.einsum("ir,ij,jr->", Q, moments, Q, optimize=True) for Q in bases]) / total
+
+
+def sampled_spectra(shape: tuple[int, int], sd: float, draws: int, generator: np.random.Generator) -> Float[np.ndarray, "draws k"]:
+    """Singular values of `draws` matrices of that shape with independent normal entries of standard deviation `sd`.
+
+    >>> sampled_spectra((2, 5), 1.0, 3, np.random.default_rng(0)).shape
+    (3, 2)
+    """
+    return np.linalg.svd(generator.normal(0, sd, (draws, *shape)), compute_uv=False)
+
+
+def marchenko_pastur_edges(shape: tuple[int, int], sd: float) -> tuple[float, float]:
+    r"""Where the singular values of a large random matrix end: $\mathrm{sd}\,|\sqrt{n} \pm \sqrt{m}|$.
+
+    >>> marchenko_pastur_edges((4, 9), 1.0)
+    (1.0, 5.0)
+    """
+    m, n = np.sqrt(shape)
+    return float(sd * abs(n - m)), float(sd * (n + m))

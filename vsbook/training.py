@@ -1,0 +1,212 @@
+"""The paper's training recipe, written once: fit, evaluate, and checkpoints with their provenance.
+
+Source: section 3 of the paper (learning rate, momentum, epochs); batch size and split follow the authors' code.
+"""
+
+import json
+import struct
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+from tqdm import tqdm
+
+from vsbook.checks import BadInput, as_vectors, existing_file, one_of, write_beside
+from vsbook.data import ASSETS, MNIST_FILES, Images, Split, read_checked
+from vsbook.models import NETWORKS, create
+
+__all__ = ["PAPER", "Recipe", "evaluate", "fit", "load", "load_checkpoint", "logits", "save_checkpoint"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Stochastic gradient descent on the cross entropy of a network's outputs."""
+
+    learning_rate: float = 0.001
+    momentum: float = 0.9
+    batch_size: int = 32
+    epochs: int = 20
+
+
+PAPER = Recipe()
+
+
+@contextmanager
+def _one_thread():
+    """One thread, so that sums are added in one order and a seed gives the same bits on every machine alike."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _mode(model: nn.Module, training: bool):
+    """Train or eval mode for a block; every module gets its own mode back."""
+    before = {module: module.training for module in model.modules()}
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, mode in before.items():
+            module.training = mode
+
+
+def logits(model: nn.Module, images) -> torch.Tensor:
+    """The network's outputs (N, classes) for images (N, ...), in eval mode, without gradients, 1000 at a time."""
+    batches = torch.as_tensor(np.asarray(images, dtype=np.float32)).split(1000)
+    with _mode(model, training=False), torch.no_grad():
+        return torch.cat([model(batch) for batch in batches])
+
+
+def evaluate(model: nn.Module, data: Images) -> float:
+    """The share of images whose largest output is their label's, in eval mode: between 0 and 1."""
+    return float((logits(model, data.images).argmax(dim=1).numpy() == data.labels).mean())
+
+
+def fit(model: nn.Module, split: Split, recipe: Recipe, seed: int, state: Path | None = None, progress: bool = True) -> None:
+    """Train `model` in place on the training images of `split`.
+
+    The order of the images in epoch e depends on `seed` and e alone. With `state`, the run is written there at the
+    end of each epoch and when it is interrupted, and goes on from there when called again: the weights at the end
+    are, bit for bit, those of a run that was never interrupted. A finished run removes its state.
+
+    Args:
+        model: a network on the CPU.
+        split: what to train on; the accuracy shown while training is that of the validation images.
+        recipe: the constants of the descent.
+        seed: of the order of the images.
+        state: a file for the resume state, outside the repository; None to keep none.
+        progress: show a bar with the time left.
+
+    Raises:
+        BadInput: if the state file belongs to another run or is damaged.
+
+    Source: section 3 of the paper.
+    """
+    images, labels = torch.from_numpy(split.train.images), torch.from_numpy(split.train.labels)
+    steps = -(-len(labels) // recipe.batch_size)  # in an epoch; the last batch may be smaller
+    run = {"recipe": asdict(recipe), "seed": seed, "model": str(model), "images": len(labels)}
+    optimiser = torch.optim.SGD(model.parameters(), recipe.learning_rate, recipe.momentum)
+    step = _resume(state, run, model, optimiser)
+    bar = tqdm(total=recipe.epochs * steps, initial=step, unit="batch", disable=not progress, mininterval=0.5, leave=False)
+    try:
+        with _one_thread(), _mode(model, training=True), bar:
+            while step < recipe.epochs * steps:
+                epoch, within = divmod(step, steps)
+                order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(labels)))
+                for batch in order.split(recipe.batch_size)[within:]:
+                    optimiser.zero_grad()
+                    nn.functional.cross_entropy(model(images[batch]), labels[batch]).backward()
+                    optimiser.step()
+                    step += 1
+                    bar.update()
+                _suspend(state, run, step, model, optimiser)
+                bar.set_description(f"epoch {epoch + 1}/{recipe.epochs}, validation accuracy {evaluate(model, split.validation):.2%}")
+    except KeyboardInterrupt:
+        _suspend(state, run, step, model, optimiser)
+        raise
+    if state is not None:
+        state.unlink(missing_ok=True)
+
+
+def _suspend(state: Path | None, run: dict, step: int, model: nn.Module, optimiser: torch.optim.SGD) -> None:
+    if state is None:
+        return
+    tensors = {f"weight.{name}": tensor for name, tensor in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        buffer = optimiser.state[parameter].get("momentum_buffer")
+        if buffer is not None:
+            tensors[f"momentum.{name}"] = buffer
+    write_beside(state, save(tensors, {"run": json.dumps(run), "step": str(step)}))
+
+
+def _resume(state: Path | None, run: dict, model: nn.Module, optimiser: torch.optim.SGD) -> int:
+    """Put back what `_suspend` wrote and return the number of steps done; 0 when there is nothing."""
+    if state is None or not state.exists():
+        return 0
+    tensors, header = _read(state)
+    if header.get("run") != json.dumps(run):
+        raise BadInput(f"{state}: expected the state of this run, got that of another recipe, seed or network; delete it or name another file")
+    model.load_state_dict({k.removeprefix("weight."): t for k, t in tensors.items() if k.startswith("weight.")})
+    for name, parameter in model.named_parameters():
+        if f"momentum.{name}" in tensors:
+            optimiser.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"]
+    return int(header["step"])
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and header of a safetensors file; nothing is unpickled."""
+    try:
+        with safe_open(existing_file(path), framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, struct.error) as error:
+        raise BadInput(f"{path}: expected a whole safetensors file, got {path.stat().st_size} bytes ({error}); fetch or train it again") from None
+
+
+def provenance(network: str, recipe: Recipe, seed: int, test_accuracy: float) -> dict[str, str]:
+    """What a checkpoint's header says of its making; all values are strings, as safetensors asks."""
+    return {
+        "network": network,
+        "recipe": json.dumps(asdict(recipe)),
+        "seed": str(seed),
+        "data": json.dumps(MNIST_FILES),
+        "test_accuracy": f"{test_accuracy:.4f}",
+        "versions": json.dumps({name: version(name) for name in ("torch", "numpy")}),
+    }
+
+
+def save_checkpoint(path, model: nn.Module, header: dict[str, str]) -> None:
+    """Write the weights as safetensors with `header` (see `provenance`), beside and then into place."""
+    write_beside(path, save(model.state_dict(), header))
+
+
+def load_checkpoint(path, network: str | None = None) -> nn.Module:
+    """The network of a checkpoint, in eval mode, ready to look at.
+
+    Args:
+        path: a safetensors file written by `save_checkpoint`.
+        network: the name it is expected to bear; None takes the one that its header names.
+
+    Raises:
+        BadInput: if the file is missing, truncated, of another network, or holds tensors of other names or shapes.
+    """
+    path = Path(path)
+    tensors, header = _read(path)
+    found = header.get("network", "no name")
+    if found not in NETWORKS or (network or found) != found:
+        wanted = one_of(network, NETWORKS, "network") if network else f"one of {', '.join(NETWORKS)}"
+        raise BadInput(f"{path}: expected a checkpoint of {wanted}, got one of {found}; name the network it was made for")
+    model = create(found, seed=0)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise BadInput(f"{path}: expected the tensors of {found}, got others ({' '.join(str(error).split())}); train it again") from None
+    as_vectors(np.concatenate([t.numpy().ravel() for t in tensors.values()]), None, str(path))
+    return model.eval()
+
+
+def load(network: str) -> nn.Module:
+    """The trained network that ships with the package (seed 0), checked by SHA-256, in eval mode.
+
+    Raises:
+        BadInput: for a name that is not in `models.NETWORKS`, or a damaged file.
+
+    >>> load("fcnn1").layer1.weight.shape
+    torch.Size([10, 784])
+    """
+    folder = ASSETS / "checkpoints"
+    sums = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    file = f"{one_of(network, NETWORKS, 'network')}-seed0.safetensors"
+    read_checked(folder / file, sums[file])
+    return load_checkpoint(folder / file, network)
+
+
