@@ -40,7 +40,7 @@ def render_key(project: Project) -> str:
 
 def run_jupyter_book(work: Path) -> None:
     """Render `work/stage`; on any warning raise with what Sphinx said."""
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(work / "stage")]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(work / "stage")]
     options = ["--path-output", str(work), "--builder", "html", "-q", "-W", "-n", "--keep-going"]
     done = subprocess.run(command + options, text=True, capture_output=True, env=os.environ | {"NO_COLOR": "1"})
     if done.returncode:

@@ -25,7 +25,7 @@ def stage(project: Project, folder: Path, *, student: bool) -> None:
         text = as_text(without_solutions(notebook) if student else notebook)
         (folder / "notebooks" / f"{name}.ipynb").write_text(text)
     shutil.copy(project.root / "_toc.yml", folder)
-    (folder / "_config.yml").write_text(yaml.safe_dump(settings(project, student=student)))
+    (folder / "_config.yml").write_text(yaml.safe_dump(settings(project, student=student), sort_keys=False))
 
 
 def settings(project: Project, *, student: bool) -> dict:
