@@ -64,7 +64,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a script of `evidence/measurements` returns: `runs` maps a seed to its value, in the claim's unit.
+    """What a measurement in `evidence/` returns: `runs` maps a seed to its value, in the claim's unit.
 
     `control`: {"what": sentence, and "runs" (seed to value) or "bound" (number), as the claim's rule asks}.
     `details`: whatever the page draws beside it. `inputs`: the files that were read.
