@@ -61,8 +61,9 @@ def _mode(model: nn.Module, training: bool):
 
 
 def logits(model: nn.Module, images) -> torch.Tensor:
-    """The network's outputs (N, classes) for images (N, ...), in eval mode, without gradients, 1000 at a time."""
-    batches = torch.as_tensor(np.asarray(images, dtype=np.float32)).split(1000)
+    """The network's outputs (N, classes) for images (N, ...), in its own type and eval mode, without gradients."""
+    dtype = next(model.parameters()).dtype
+    batches = torch.as_tensor(np.asarray(images)).to(dtype).split(1000)  # 1000 at a time: memory stays small
     with _mode(model, training=False), torch.no_grad():
         return torch.cat([model(batch) for batch in batches])
 
