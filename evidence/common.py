@@ -45,7 +45,7 @@ def relative(difference, reference) -> float:
 
 
 def exact(quantity: str, broken: str, error: Callable[[int, bool], float], name: str = "fcnn1") -> Measurement:
-    """An identity's error for each seed, and the error when it is broken on purpose: a check that can't fail shows nothing.
+    """An identity's error for each seed, and its error when broken on purpose: a check that can't fail shows nothing.
 
     `error(seed, spoil)` returns the identity's error; with `spoil`, that of the identity broken as `broken` says.
     """

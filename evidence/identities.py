@@ -39,7 +39,9 @@ def signal_output_space_is_reached() -> Measurement:
         basis = _random(*S.column_space.shape, seed) if spoil else S.column_space
         return relative(y - (y @ basis) @ basis.T, y)
 
-    return exact("part of the outputs outside the column space", "with a random subspace of that dimension", error, "fcnn5")
+    return exact(
+        "part of the outputs outside the column space", "with a random subspace of that dimension", error, "fcnn5"
+    )
 
 
 def signal_maps_to_signal_output() -> Measurement:
@@ -57,7 +59,9 @@ def pseudo_inverse_solves_equation_2() -> Measurement:
         signal, y = S.project_row(x), x @ W.T
         return relative((y @ W if spoil else S.pinv(y)) - signal, signal)
 
-    return exact("relative difference of W^+ W x and x_signal", "with the transpose in place of the pseudo-inverse", error)
+    return exact(
+        "relative difference of W^+ W x and x_signal", "with the transpose in place of the pseudo-inverse", error
+    )
 
 
 def rejected_signal_has_no_impact() -> Measurement:
@@ -145,4 +149,6 @@ def signal_coefficients() -> Measurement:
         rejected = (x @ S.null_space) @ S.null_space.T
         return relative(signal + (0 if spoil else rejected) - x, x)
 
-    return exact("relative difference of x and the two parts rebuilt from coefficients", "with the rejected part left out", error)
+    return exact(
+        "relative difference of x and the two parts rebuilt from coefficients", "with the rejected part left out", error
+    )

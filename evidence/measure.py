@@ -33,7 +33,9 @@ def main(wanted: list[str]) -> int:
             started = time.perf_counter()
             record(claim_id, function(), f"evidence/{Path(script.__file__).name}:{function.__name__}", ROOT)
             seconds = time.perf_counter() - started
-            print(f"[{number}/{len(wanted or available)}] {claim_id}: {verdict(claim_id)} ({seconds:.0f} s)", flush=True)
+            print(
+                f"[{number}/{len(wanted or available)}] {claim_id}: {verdict(claim_id)} ({seconds:.0f} s)", flush=True
+            )
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from evidence.common import inputs, seeds, subspaces, weight
-from evidence.networks import initial, trained
+from evidence.networks import initial, split_for, trained
 from vsbook.data import class_averages, mnist, mnist_split
 from vsbook.layers import capture, named_weights
 from vsbook.ledger import Measurement
@@ -21,7 +21,10 @@ def _accuracy(name: str) -> Measurement:
     return Measurement(
         "test accuracy",
         {seed: 100 * evaluate(trained(name, seed), test) for seed in seeds(name)},
-        {"what": "the same networks before training", "runs": {seed: 100 * evaluate(initial(name, seed), test) for seed in seeds(name)}},
+        {
+            "what": "the same networks before training",
+            "runs": {seed: 100 * evaluate(initial(name, seed), test) for seed in seeds(name)},
+        },
         {},
         inputs(name),
     )
@@ -40,7 +43,7 @@ def _first_weights(name: str, seed: int) -> np.ndarray:
 
 
 def _blind_row(W: np.ndarray) -> np.ndarray:
-    """What softmax can't see of a layer: the combination of its rows with equal weights, u'W with u = (1, ..., 1)/sqrt(10)."""
+    """What softmax can't see of a layer: u'W with u = (1, ..., 1)/sqrt(10), all rows with equal weights."""
     return BLIND @ W.astype(np.float64)
 
 
@@ -57,22 +60,31 @@ def _at_the_end(name: str, seed: int) -> dict:
         "blind_row_initial": float(np.linalg.norm(start)),
         "blind_row_trained": float(np.linalg.norm(now)),
         "blind_row_moved": float(np.linalg.norm(now - start)),
-        "test_accuracy": 100 * evaluate(trained(name, seed), mnist().test),
+        "test_accuracy": 100 * evaluate(trained(name, seed), split_for(name, seed).test),
     }
 
 
 def fcnn1_condition_number() -> Measurement:
     def control(seed):
-        return float(subspaces("fcnn1", seed).singular_values[0] / np.linalg.norm(_blind_row(_first_weights("fcnn1", seed))))
+        return float(
+            subspaces("fcnn1", seed).singular_values[0] / np.linalg.norm(_blind_row(_first_weights("fcnn1", seed)))
+        )
 
     variants = ["fcnn1", "fcnn1-linear", *(f"fcnn1-scale-{scale}" for scale in ("0", "0.25", "0.5", "2", "4"))]
+    variants += ["fcnn1-standardised", "fcnn1-centred"]
     return Measurement(
         "first over last singular value",
         {seed: subspaces("fcnn1", seed).condition_number for seed in seeds("fcnn1")},
-        {"what": "the last singular value replaced by the length of u'W before training, u = (1, ..., 1)/sqrt(10)",
-         "runs": {seed: control(seed) for seed in seeds("fcnn1")}},
-        {"variants": {name: [_at_the_end(name, seed) for seed in seeds(name)] for name in variants},
-         "before training": [FourSubspaces.of(_first_weights("fcnn1", seed)).condition_number for seed in seeds("fcnn1")]},
+        {
+            "what": "the last singular value replaced by the length of u'W before training, u = (1, ..., 1)/sqrt(10)",
+            "runs": {seed: control(seed) for seed in seeds("fcnn1")},
+        },
+        {
+            "variants": {name: [_at_the_end(name, seed) for seed in seeds(name)] for name in variants},
+            "before training": [
+                FourSubspaces.of(_first_weights("fcnn1", seed)).condition_number for seed in seeds("fcnn1")
+            ],
+        },
         inputs(*variants),
     )
 
@@ -85,8 +97,11 @@ def signal_vectors_decrease() -> Measurement:
     return Measurement(
         "share of the first three of ten squared singular values",
         {seed: float(share(subspaces("fcnn1", seed).singular_values)) for seed in seeds("fcnn1")},
-        {"what": "random matrices of that shape, 1000 draws: mean, and 97.5 % quantile as the bound",
-         "mean": null.mean(), "bound": np.quantile(null, 0.975)},
+        {
+            "what": "random matrices of that shape, 1000 draws: mean, and 97.5 % quantile as the bound",
+            "mean": null.mean(),
+            "bound": np.quantile(null, 0.975),
+        },
         {},
         inputs("fcnn1"),
     )
@@ -102,15 +117,19 @@ def last_signal_vector_is_noise() -> Measurement:
     return Measurement(
         "share of v_10's energy along u'W of the initial weights",
         {seed: values[-1] for seed, values in every.items()},
-        {"what": "a random direction in its place: mean and 97.5 % quantile; and the other nine signal vectors, mean over seeds",
-         "mean": law.mean(), "quantile": law.ppf(0.975), "others": np.mean([v[:-1] for v in every.values()], axis=0)},
+        {
+            "what": "a random direction: mean and 97.5 % quantile; the other nine signal vectors: mean over seeds",
+            "mean": law.mean(),
+            "quantile": law.ppf(0.975),
+            "others": np.mean([v[:-1] for v in every.values()], axis=0),
+        },
         {},
         inputs("fcnn1"),
     )
 
 
 def two_level_share(image: np.ndarray) -> float:
-    """Share of the variance of the pixels that the best two levels explain (Otsu): 1 for a binary image, 2/pi for normal noise."""
+    """Share of the pixels' variance that the best two levels explain (Otsu): 1 if binary, 2/pi for normal noise."""
     x = np.sort(image)
     k = np.arange(1, len(x))
     below = np.cumsum(x)[:-1] / k
@@ -135,10 +154,17 @@ def signal_vectors_are_binarized() -> Measurement:
     return Measurement(
         "share explained by two levels, signal vectors minus weights",
         runs,
-        {"what": "random rotations of the row space, 100 for each seed: mean, and 97.5 % quantile as the bound",
-         "mean": np.mean(nulls), "bound": np.quantile(nulls, 0.975)},
-        {"signal vectors": np.mean([[two_level_share(v) for v in subspaces("fcnn1", s).row_space.T] for s in runs], axis=0),
-         "weights": np.mean([[two_level_share(w.astype(float)) for w in weight("fcnn1", s)] for s in runs], axis=0)},
+        {
+            "what": "random rotations of the row space, 100 for each seed: mean, and 97.5 % quantile as the bound",
+            "mean": np.mean(nulls),
+            "bound": np.quantile(nulls, 0.975),
+        },
+        {
+            "signal vectors": np.mean(
+                [[two_level_share(v) for v in subspaces("fcnn1", s).row_space.T] for s in runs], axis=0
+            ),
+            "weights": np.mean([[two_level_share(w.astype(float)) for w in weight("fcnn1", s)] for s in runs], axis=0),
+        },
         inputs("fcnn1"),
     )
 
@@ -154,16 +180,25 @@ def signal_space_holds_image_content() -> Measurement:
         return FourSubspaces.of(rows).row_space
 
     train = mnist_split(0).train
-    first, vectors = np.linalg.eigh(train.images.T.astype(np.float64) @ train.images)
+    _, vectors = np.linalg.eigh(train.images.T.astype(np.float64) @ train.images)
     return Measurement(
         "share of the test images' energy in the row space",
         {seed: held(subspaces("fcnn1", seed).row_space) for seed in seeds("fcnn1")},
-        {"what": "random ten-dimensional subspaces, 1000 draws: mean, and 97.5 % quantile as the bound",
-         "mean": null.mean(), "bound": np.quantile(null, 0.975)},
-        {"first ten principal directions of the training images (not centred)": held(vectors[:, -10:]),
-         "span of the class averages": held(orthonormal(class_averages(train.images, train.labels))),
-         "row space before training": np.mean([held(orthonormal(_first_weights("fcnn1", s))) for s in seeds("fcnn1")]),
-         "row space without the last signal vector": np.mean([held(subspaces("fcnn1", s).row_space[:, :-1]) for s in seeds("fcnn1")])},
+        {
+            "what": "random ten-dimensional subspaces, 1000 draws: mean, and 97.5 % quantile as the bound",
+            "mean": null.mean(),
+            "bound": np.quantile(null, 0.975),
+        },
+        {
+            "first ten principal directions of the training images (not centred)": held(vectors[:, -10:]),
+            "span of the class averages": held(orthonormal(class_averages(train.images, train.labels))),
+            "row space before training": np.mean(
+                [held(orthonormal(_first_weights("fcnn1", s))) for s in seeds("fcnn1")]
+            ),
+            "row space without the last signal vector": np.mean(
+                [held(subspaces("fcnn1", s).row_space[:, :-1]) for s in seeds("fcnn1")]
+            ),
+        },
         inputs("fcnn1"),
     )
 
@@ -185,9 +220,16 @@ def information_lost_at_each_layer() -> Measurement:
     return Measurement(
         "smallest share of the energy rejected, over the layers",
         {seed: min(shares.values()) for seed, shares in after.items()},
-        {"what": "the same networks before training: smallest share over the layers", "runs": {seed: min(v.values()) for seed, v in before.items()}},
-        {"layers": list(shapes), "shapes": list(shapes.values()),
-         "trained": [list(v.values()) for v in after.values()], "untrained": [list(v.values()) for v in before.values()],
-         "random subspace": [1 - min(shape) / shape[1] for shape in shapes.values()]},
+        {
+            "what": "the same networks before training: smallest share over the layers",
+            "runs": {seed: min(v.values()) for seed, v in before.items()},
+        },
+        {
+            "layers": list(shapes),
+            "shapes": list(shapes.values()),
+            "trained": [list(v.values()) for v in after.values()],
+            "untrained": [list(v.values()) for v in before.values()],
+            "random subspace": [1 - min(shape) / shape[1] for shape in shapes.values()],
+        },
         inputs("fcnn5"),
     )

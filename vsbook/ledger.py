@@ -156,7 +156,8 @@ def judge(claim: Claim, runs: dict[int, float], control: dict) -> tuple[str, str
 
 def _judge_value(claim, runs, control):
     low, high = prediction_interval(runs.values())
-    why = f"one more seed would fall between {low:{claim.format}} and {high:{claim.format}} with probability 95 %; the paper states {claim.stated}"
+    ends = f"{low:{claim.format}} and {high:{claim.format}}"
+    why = f"one more seed would fall between {ends} with probability 95 %; the paper states {claim.stated}"
     if not _meets(claim.stated, (low, high)):
         return "not reproduced", why
     if claim.rule.get("artefact") and _meets(claim.stated, prediction_interval(control["runs"].values())):
@@ -200,8 +201,12 @@ def record(claim_id: str, measurement: Measurement, script: str, root: Path) -> 
         "why": why,
         "details": measurement.details,
         "script": script,
-        "inputs": {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(set(measurement.inputs))},
-        "environment": {"python": platform.python_version()} | {name: version(name) for name in ("numpy", "scipy", "torch")},
+        "inputs": {
+            str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest()
+            for p in sorted(set(measurement.inputs))
+        },
+        "environment": {"python": platform.python_version()}
+        | {name: version(name) for name in ("numpy", "scipy", "torch")},
     }
     path = EVIDENCE / "results" / f"{claim_id}.json"
     write_beside(path, (json.dumps(entry, indent=1, ensure_ascii=False, default=_plain) + "\n").encode())
