@@ -65,7 +65,8 @@ def one_of(choice: str, choices, name: str) -> str:
         names = [str(known) for known in choices]
         listed = names if len(names) <= 12 else difflib.get_close_matches(str(choice), names, 5, 0)
         raise BadInput(
-            f"{name}: expected one of {', '.join(listed)}{', ...' if listed != names else ''}; got {choice!r}; choose a listed name"
+        more = ", ..." if listed != names else ""
+        raise BadInput(f"{name}: expected one of {', '.join(listed)}{more}; got {choice!r}; choose a listed name")
         )
     return choice
 
