@@ -64,10 +64,8 @@ def one_of(choice: str, choices, name: str) -> str:
     if choice not in choices:
         names = [str(known) for known in choices]
         listed = names if len(names) <= 12 else difflib.get_close_matches(str(choice), names, 5, 0)
-        raise BadInput(
         more = ", ..." if listed != names else ""
         raise BadInput(f"{name}: expected one of {', '.join(listed)}{more}; got {choice!r}; choose a listed name")
-        )
     return choice
 
 
