@@ -1,13 +1,13 @@
 """The trained networks that the evidence looks at: the paper's two over seeds, and the controls beside them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from vsbook.data import ASSETS, Images, Split, mnist_split
+from vsbook.data import ASSETS, Split, mnist_split
 from vsbook.models import create
 from vsbook.training import load_checkpoint
 
@@ -24,6 +24,7 @@ class Variant:
     linear: bool = False  # no SELU on the outputs
     scale: float = 1.0  # factor on the initial weights
     shifted: bool = False  # each training image moved once, by up to three pixels each way
+    pixels: tuple[float, float] = (0.0, 1.0)  # subtracted from the pixels, and their divisor
 
 
 VARIANTS = {
@@ -36,6 +37,8 @@ VARIANTS = {
     "fcnn1-scale-2": Variant("fcnn1", 3, scale=2.0),
     "fcnn1-scale-4": Variant("fcnn1", 3, scale=4.0),
     "fcnn1-shifted": Variant("fcnn1", 5, shifted=True),
+    "fcnn1-standardised": Variant("fcnn1", 3, pixels=(0.1307, 0.3081)),  # mean and deviation of MNIST's pixels
+    "fcnn1-centred": Variant("fcnn1", 3, pixels=(0.5, 0.5)),  # pixels from -1 to 1
 }
 
 
@@ -72,13 +75,25 @@ def shift(images: np.ndarray, down: int, right: int) -> np.ndarray:
 
 
 def split_for(name: str, seed: int) -> Split:
-    """What the variant is trained on: MNIST by the paper's recipe, moved about for the shifted control."""
-    split = mnist_split(seed)
-    if not VARIANTS[name].shifted:
+    """What the variant is trained and tested on: MNIST by the recipe, moved about or rescaled for controls."""
+    split, variant = mnist_split(seed), VARIANTS[name]
+    if variant.shifted:
+        split = replace(split, train=replace(split.train, images=_moved_about(split.train.images, seed)))
+    if variant.pixels == (0.0, 1.0):
         return split
-    moves = np.random.default_rng([seed, 1]).integers(-LARGEST_SHIFT, LARGEST_SHIFT + 1, (len(split.train), 2))
-    images = split.train.images.copy()
+    mean, deviation = (np.float32(number) for number in variant.pixels)
+    return Split(
+        *(
+            replace(part, images=(part.images - mean) / deviation)
+            for part in (split.train, split.validation, split.test)
+        )
+    )
+
+
+def _moved_about(images: np.ndarray, seed: int) -> np.ndarray:
+    moves = np.random.default_rng([seed, 1]).integers(-LARGEST_SHIFT, LARGEST_SHIFT + 1, (len(images), 2))
+    moved = images.copy()
     for down, right in np.unique(moves, axis=0):
         chosen = (moves == (down, right)).all(axis=1)
-        images[chosen] = shift(images[chosen], down, right)
-    return Split(Images(images, split.train.labels), split.validation, split.test)
+        moved[chosen] = shift(images[chosen], down, right)
+    return moved

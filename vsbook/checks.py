@@ -1,5 +1,6 @@
 """What every public door asks of its input: one error that says what was expected, what came, what to do."""
 
+import difflib
 import os
 from pathlib import Path
 
@@ -28,10 +29,14 @@ def _as_real(values, name: str) -> np.ndarray:
         remedy = "pass its .real and .imag parts apart" if array.dtype.kind == "c" else "convert it with .astype(float)"
         raise BadInput(f"{name}: expected real numbers, got dtype {array.dtype}; {remedy}")
     if array.size == 0:
-        raise BadInput(f"{name}: expected at least one element, got an empty array of shape {array.shape}; check how it was sliced")
+        raise BadInput(
+            f"{name}: expected at least one element, got an empty array of shape {array.shape}; check how it was sliced"
+        )
     bad = array.size - np.count_nonzero(np.isfinite(array))
     if bad:
-        raise BadInput(f"{name}: expected finite numbers, got {bad} NaN or infinite of {array.size}; remove or replace them")
+        raise BadInput(
+            f"{name}: expected finite numbers, got {bad} NaN or infinite of {array.size}; remove or replace them"
+        )
     return array
 
 
@@ -48,14 +53,19 @@ def as_vectors(values, length: int | None, name: str = "x") -> Float[np.ndarray,
     array = _as_real(values, name).astype(np.float64, copy=False)
     if array.ndim == 0 or (length is not None and array.shape[-1] != length):
         wanted = "a vector" if length is None else f"a last axis of {length}"
-        raise BadInput(f"{name}: expected {wanted}, got shape {array.shape}; flatten images and put batches in the first axis")
+        raise BadInput(
+            f"{name}: expected {wanted}, got shape {array.shape}; flatten images and put batches in the first axis"
+        )
     return array
 
 
 def one_of(choice: str, choices, name: str) -> str:
-    """`choice` if it is among `choices`, or `BadInput` that lists them."""
+    """`choice` if it is among `choices`, or `BadInput` that lists them (of many, the nearest)."""
     if choice not in choices:
-        raise BadInput(f"{name}: expected one of {', '.join(map(str, choices))}; got {choice!r}; choose a listed name")
+        names = [str(known) for known in choices]
+        listed = names if len(names) <= 12 else difflib.get_close_matches(str(choice), names, 5, 0)
+        more = ", ..." if listed != names else ""
+        raise BadInput(f"{name}: expected one of {', '.join(listed)}{more}; got {choice!r}; choose a listed name")
     return choice
 
 

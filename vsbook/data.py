@@ -60,7 +60,7 @@ class Mnist:
 
 @dataclass(frozen=True)
 class Split:
-    """The paper's recipe: 50,000 images to train on, 10,000 of the training set held back, and the 10,000 test images."""
+    """The paper's recipe: 50,000 images to train on, 10,000 more held back, and the 10,000 test images."""
 
     train: Images
     validation: Images
@@ -134,7 +134,9 @@ def class_averages(images, labels) -> Float[np.ndarray, "10 784"]:
     """
     images, labels = as_vectors(images, None, "images"), np.asarray(labels)
     if images.ndim != 2 or labels.shape != images.shape[:1]:
-        raise BadInput(f"labels: expected one for each image, got shapes {images.shape} and {labels.shape}; pass them together")
+        raise BadInput(
+            f"labels: expected one for each image, got shapes {images.shape} and {labels.shape}; pass them together"
+        )
     missing = sorted(set(range(CLASSES)) - set(labels.tolist()))
     if missing:
         raise BadInput(f"labels: expected every digit 0 to 9, none of {missing} came; take a larger sample")

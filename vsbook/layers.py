@@ -61,8 +61,8 @@ def named_weights(model: nn.Module) -> NamedWeights:
     >>> found = named_weights(nn.Sequential(nn.Conv2d(3, 8, 5), nn.BatchNorm2d(8)))
     >>> {name: view.shape for name, view in found["0"].matrices.items()}
     {'flattened_kernels': (8, 75), 'single_kernels': (24, 25)}
-    >>> found.untreated
-    {'1.weight': 'BatchNorm2d is not a linear or convolutional layer', '1.bias': 'BatchNorm2d is not a linear or convolutional layer'}
+    >>> found.untreated["1.weight"]
+    'BatchNorm2d is not a linear or convolutional layer'
     """
     if not isinstance(model, nn.Module):
         raise BadInput(f"model: expected a torch.nn.Module, got {type(model).__name__}; pass the network itself")

@@ -29,6 +29,7 @@ __all__ = [
     "prediction_interval",
     "record",
     "result",
+    "tally",
     "verdict",
 ]
 
@@ -64,7 +65,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a script of `evidence/measurements` returns: `runs` maps a seed to its value, in the claim's unit.
+    """What a measurement in `evidence/` returns: `runs` maps a seed to its value, in the claim's unit.
 
     `control`: {"what": sentence, and "runs" (seed to value) or "bound" (number), as the claim's rule asks}.
     `details`: whatever the page draws beside it. `inputs`: the files that were read.
@@ -113,6 +114,16 @@ def verdict(claim_id: str) -> str:
     return found["verdict"] if found else "open"
 
 
+def tally() -> dict[str, int]:
+    """How many claims bear each verdict, in the order of `VERDICTS`.
+
+    >>> sum(tally().values()) == len(claims())
+    True
+    """
+    found = [verdict(claim_id) for claim_id in claims()]
+    return {name: found.count(name) for name in VERDICTS}
+
+
 def measured(claim_id: str) -> str:
     """Mean, standard deviation and number of seeds, or the largest error for an exact claim, or a dash while open."""
     found, claim = result(claim_id), claims()[claim_id]
@@ -156,7 +167,8 @@ def judge(claim: Claim, runs: dict[int, float], control: dict) -> tuple[str, str
 
 def _judge_value(claim, runs, control):
     low, high = prediction_interval(runs.values())
-    why = f"one more seed would fall between {low:{claim.format}} and {high:{claim.format}} with probability 95 %; the paper states {claim.stated}"
+    ends = f"{low:{claim.format}} and {high:{claim.format}}"
+    why = f"one more seed would fall between {ends} with probability 95 %; the paper states {claim.stated}"
     if not _meets(claim.stated, (low, high)):
         return "not reproduced", why
     if claim.rule.get("artefact") and _meets(claim.stated, prediction_interval(control["runs"].values())):
@@ -200,8 +212,12 @@ def record(claim_id: str, measurement: Measurement, script: str, root: Path) -> 
         "why": why,
         "details": measurement.details,
         "script": script,
-        "inputs": {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(set(measurement.inputs))},
-        "environment": {"python": platform.python_version()} | {name: version(name) for name in ("numpy", "scipy", "torch")},
+        "inputs": {
+            str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest()
+            for p in sorted(set(measurement.inputs))
+        },
+        "environment": {"python": platform.python_version()}
+        | {name: version(name) for name in ("numpy", "scipy", "torch")},
     }
     path = EVIDENCE / "results" / f"{claim_id}.json"
     write_beside(path, (json.dumps(entry, indent=1, ensure_ascii=False, default=_plain) + "\n").encode())

@@ -10,7 +10,13 @@ from jaxtyping import Float
 
 from vsbook.checks import BadInput, as_vectors
 
-__all__ = ["energy_fraction_law", "marchenko_pastur_edges", "random_subspace", "sampled_energy_fractions", "sampled_spectra"]
+__all__ = [
+    "energy_fraction_law",
+    "marchenko_pastur_edges",
+    "random_subspace",
+    "sampled_energy_fractions",
+    "sampled_spectra",
+]
 
 
 def _checked_dimensions(n: int, r: int) -> None:
@@ -72,7 +78,9 @@ def sampled_energy_fractions(x, r: int, draws: int, generator: np.random.Generat
     return np.array([np.einsum("ir,ij,jr->", Q, moments, Q, optimize=True) for Q in bases]) / total
 
 
-def sampled_spectra(shape: tuple[int, int], sd: float, draws: int, generator: np.random.Generator) -> Float[np.ndarray, "draws k"]:
+def sampled_spectra(
+    shape: tuple[int, int], sd: float, draws: int, generator: np.random.Generator
+) -> Float[np.ndarray, "draws k"]:
     """Singular values of `draws` matrices of that shape with independent normal entries of standard deviation `sd`.
 
     >>> sampled_spectra((2, 5), 1.0, 3, np.random.default_rng(0)).shape

@@ -210,7 +210,7 @@ class FourSubspaces:
         return _project(self.column_space, as_vectors(y, self.shape[0], "y"))
 
     def project_left_null(self, y) -> Float[np.ndarray, "*batch m"]:
-        r"""$y - U_r U_r^\top y$: the part of y (..., m) out of every input's reach. Raises BadInput on a wrong length."""
+        r"""$y - U_r U_r^\top y$: the part of y (..., m) that no input reaches. Raises BadInput on a wrong length."""
         y = as_vectors(y, self.shape[0], "y")
         return y - _project(self.column_space, y)
 
@@ -280,7 +280,9 @@ def neuron_projection(w, x) -> NeuronProjection:
         raise BadInput(f"w: expected one weight vector, got shape {w.shape}; pass one row of W")
     x = as_vectors(x, w.shape[0])
     if not w.any():
-        raise BadInput("w: expected a nonzero weight vector, got all zeros; a silent neuron has no direction to project on")
+        raise BadInput(
+            "w: expected a nonzero weight vector, got all zeros; a silent neuron has no direction to project on"
+        )
     zero = np.flatnonzero(~x.reshape(-1, w.shape[0]).any(axis=1))
     if zero.size:
         raise BadInput(f"x: expected nonzero images, got all zeros at position {zero[0]}; leave blank images out")

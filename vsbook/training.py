@@ -61,8 +61,9 @@ def _mode(model: nn.Module, training: bool):
 
 
 def logits(model: nn.Module, images) -> torch.Tensor:
-    """The network's outputs (N, classes) for images (N, ...), in eval mode, without gradients, 1000 at a time."""
-    batches = torch.as_tensor(np.asarray(images, dtype=np.float32)).split(1000)
+    """The network's outputs (N, classes) for images (N, ...), in its own type and eval mode, without gradients."""
+    dtype = next(model.parameters()).dtype
+    batches = torch.as_tensor(np.asarray(images)).to(dtype).split(1000)  # 1000 at a time: memory stays small
     with _mode(model, training=False), torch.no_grad():
         return torch.cat([model(batch) for batch in batches])
 
@@ -72,7 +73,9 @@ def evaluate(model: nn.Module, data: Images) -> float:
     return float((logits(model, data.images).argmax(dim=1).numpy() == data.labels).mean())
 
 
-def fit(model: nn.Module, split: Split, recipe: Recipe, seed: int, state: Path | None = None, progress: bool = True) -> None:
+def fit(
+    model: nn.Module, split: Split, recipe: Recipe, seed: int, state: Path | None = None, progress: bool = True
+) -> None:
     """Train `model` in place on the training images of `split`.
 
     The order of the images in epoch e depends on `seed` and e alone. With `state`, the run is written there at the
@@ -97,7 +100,9 @@ def fit(model: nn.Module, split: Split, recipe: Recipe, seed: int, state: Path |
     run = {"recipe": asdict(recipe), "seed": seed, "model": str(model), "images": len(labels)}
     optimiser = torch.optim.SGD(model.parameters(), recipe.learning_rate, recipe.momentum)
     step = _resume(state, run, model, optimiser)
-    bar = tqdm(total=recipe.epochs * steps, initial=step, unit="batch", disable=not progress, mininterval=0.5, leave=False)
+    bar = tqdm(
+        total=recipe.epochs * steps, initial=step, unit="batch", disable=not progress, mininterval=0.5, leave=False
+    )
     try:
         with _one_thread(), _mode(model, training=True), bar:
             while step < recipe.epochs * steps:
@@ -110,7 +115,9 @@ def fit(model: nn.Module, split: Split, recipe: Recipe, seed: int, state: Path |
                     step += 1
                     bar.update()
                 _suspend(state, run, step, model, optimiser)
-                bar.set_description(f"epoch {epoch + 1}/{recipe.epochs}, validation accuracy {evaluate(model, split.validation):.2%}")
+                bar.set_description(
+                    f"epoch {epoch + 1}/{recipe.epochs}, validation accuracy {evaluate(model, split.validation):.2%}"
+                )
     except KeyboardInterrupt:
         _suspend(state, run, step, model, optimiser)
         raise
@@ -135,7 +142,10 @@ def _resume(state: Path | None, run: dict, model: nn.Module, optimiser: torch.op
         return 0
     tensors, header = _read(state)
     if header.get("run") != json.dumps(run):
-        raise BadInput(f"{state}: expected the state of this run, got that of another recipe, seed or network; delete it or name another file")
+        raise BadInput(
+            f"{state}: expected the state of this run, got that of another recipe, seed or network; "
+            "delete it or name another file"
+        )
     model.load_state_dict({k.removeprefix("weight."): t for k, t in tensors.items() if k.startswith("weight.")})
     for name, parameter in model.named_parameters():
         if f"momentum.{name}" in tensors:
@@ -149,7 +159,8 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         with safe_open(existing_file(path), framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, struct.error) as error:
-        raise BadInput(f"{path}: expected a whole safetensors file, got {path.stat().st_size} bytes ({error}); fetch or train it again") from None
+        came = f"{path.stat().st_size} bytes ({error})"
+        raise BadInput(f"{path}: expected a whole safetensors file, got {came}; fetch or train it again") from None
 
 
 def provenance(network: str, recipe: Recipe, seed: int, test_accuracy: float) -> dict[str, str]:
@@ -184,12 +195,16 @@ def load_checkpoint(path, network: str | None = None) -> nn.Module:
     found = header.get("network", "no name")
     if found not in NETWORKS or (network or found) != found:
         wanted = one_of(network, NETWORKS, "network") if network else f"one of {', '.join(NETWORKS)}"
-        raise BadInput(f"{path}: expected a checkpoint of {wanted}, got one of {found}; name the network it was made for")
+        raise BadInput(
+            f"{path}: expected a checkpoint of {wanted}, got one of {found}; name the network it was made for"
+        )
     model = create(found, seed=0)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise BadInput(f"{path}: expected the tensors of {found}, got others ({' '.join(str(error).split())}); train it again") from None
+        raise BadInput(
+            f"{path}: expected the tensors of {found}, got others ({' '.join(str(error).split())}); train it again"
+        ) from None
     as_vectors(np.concatenate([t.numpy().ravel() for t in tensors.values()]), None, str(path))
     return model.eval()
 
@@ -208,5 +223,3 @@ def load(network: str) -> nn.Module:
     file = f"{one_of(network, NETWORKS, 'network')}-seed0.safetensors"
     read_checked(folder / file, sums[file])
     return load_checkpoint(folder / file, network)
-
-

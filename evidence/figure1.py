@@ -1,0 +1,195 @@
+"""The readings of Fig. 1's bottom row, put to numbers: one function a claim."""
+
+import numpy as np
+
+from evidence.common import inputs, seeds, subspaces, weight
+from evidence.networks import LARGEST_SHIFT, shift, split_for
+from vsbook.data import class_averages
+from vsbook.ledger import Measurement
+from vsbook.nullmodel import energy_fraction_law
+from vsbook.subspaces import neuron_projection
+
+REST = [1, 2, 3, 4, 5, 6, 7, 9]  # the digits other than 8 and 0, which the paper sets apart
+
+RESCALED = ["fcnn1-standardised", "fcnn1-centred"]  # had the authors rescaled the pixels, would the figure be dark?
+
+
+def averages(seed: int, name: str = "fcnn1") -> np.ndarray:
+    """Class averages of the images that the network of that seed was trained on, (10, 784)."""
+    train = split_for(name, seed).train
+    return class_averages(train.images, train.labels)
+
+
+def own_residuals(name: str, seed: int, images: np.ndarray):
+    """Each digit's image (10, 784) projected onto its own neuron: the bottom row of Fig. 1."""
+    return [neuron_projection(w, x) for w, x in zip(weight(name, seed), images, strict=True)]
+
+
+def residual_fractions(name: str, seed: int, images: np.ndarray) -> np.ndarray:
+    """(10,) share of each digit's energy that its own neuron ignores."""
+    return np.array([split.energy.residual_fraction for split in own_residuals(name, seed, images)])
+
+
+def ink_contrast(image: np.ndarray, average: np.ndarray) -> float:
+    """Mean on the inked pixels of the average (above half its maximum) minus mean on the others."""
+    ink = average > average.max() / 2
+    return float(image[ink].mean() - image[~ink].mean())
+
+
+def _contrasts(seed: int, name: str = "fcnn1") -> np.ndarray:
+    """(10,) ink contrast of the residual over that of the average itself."""
+    images = averages(seed, name)
+    residuals = [split.residual for split in own_residuals(name, seed, images)]
+    return np.array([ink_contrast(r, x) / ink_contrast(x, x) for r, x in zip(residuals, images, strict=True)])
+
+
+def _random_neuron_contrast(digit: int) -> dict:
+    """Control: the same contrast with random weights in place of the neuron's."""
+    image = averages(0)[digit]
+    draws = np.random.default_rng(0).standard_normal((1000, 784))
+    values = [ink_contrast(neuron_projection(w, image).residual, image) / ink_contrast(image, image) for w in draws]
+    return {
+        "what": "random weights in place of the neuron's, 1000 draws: mean and 2.5 % quantile",
+        "mean": np.mean(values),
+        "quantile": np.quantile(values, 0.025),
+    }
+
+
+def _darkness(digit: int) -> Measurement:
+    every = {seed: _contrasts(seed) for seed in seeds("fcnn1")}
+    return Measurement(
+        "ink contrast of the residual over that of the average",
+        {seed: values[digit] for seed, values in every.items()},
+        _random_neuron_contrast(digit),
+        {
+            "mean over seeds, by digit": np.mean(list(every.values()), axis=0),
+            "other pixel scales, mean over seeds, by digit": {
+                name: np.mean([_contrasts(seed, name) for seed in seeds(name)], axis=0) for name in RESCALED
+            },
+        },
+        inputs("fcnn1", *RESCALED),
+    )
+
+
+def residual_of_8_is_dark() -> Measurement:
+    return _darkness(8)
+
+
+def residual_of_0_is_dark() -> Measurement:
+    return _darkness(0)
+
+
+def _effectiveness(digit: int) -> Measurement:
+    removed = {seed: 1 - residual_fractions("fcnn1", seed, averages(seed)) for seed in seeds("fcnn1")}
+    return Measurement(
+        "share of the energy removed, minus the mean over 1 to 7 and 9",
+        {seed: values[digit] - values[REST].mean() for seed, values in removed.items()},
+        {
+            "what": "share that a random direction removes: mean and 97.5 % quantile",
+            "mean": energy_fraction_law(784, 1).mean(),
+            "quantile": energy_fraction_law(784, 1).ppf(0.975),
+        },
+        {"share removed, mean over seeds, by digit": np.mean(list(removed.values()), axis=0)},
+        inputs("fcnn1"),
+    )
+
+
+def weights_of_8_are_effective() -> Measurement:
+    return _effectiveness(8)
+
+
+def weights_of_0_are_effective() -> Measurement:
+    return _effectiveness(0)
+
+
+def _strong_signal(seed: int) -> np.ndarray:
+    """(10,) share of the residual's energy that the layer as a whole still sees."""
+    S = subspaces("fcnn1", seed)
+    residuals = np.stack([split.residual for split in own_residuals("fcnn1", seed, averages(seed))])
+    return S.energy_split(residuals).signal_fraction
+
+
+def _strong_signal_measurement(statistic) -> Measurement:
+    every = {seed: _strong_signal(seed) for seed in seeds("fcnn1")}
+    law = energy_fraction_law(784, 10)
+    return Measurement(
+        "share of the residual's energy in the row space of the layer",
+        {seed: statistic(values) for seed, values in every.items()},
+        {
+            "what": "a random ten-dimensional subspace: mean, and 97.5 % quantile as the bound",
+            "mean": law.mean(),
+            "bound": law.ppf(0.975),
+        },
+        {"mean over seeds, by digit": np.mean(list(every.values()), axis=0)},
+        inputs("fcnn1"),
+    )
+
+
+def other_residuals_are_strong_signal() -> Measurement:
+    return _strong_signal_measurement(lambda shares: shares[REST].min())
+
+
+def only_the_other_residuals_are_strong_signal() -> Measurement:
+    return _strong_signal_measurement(lambda shares: shares[REST].mean() - shares[[0, 8]].mean())
+
+
+def aligned_averages(seed: int) -> np.ndarray:
+    """Class averages after moving each image, by up to three pixels each way, to where it fits its average best."""
+    train, plain = split_for("fcnn1", seed).train, averages(seed)
+    moves = [(d, r) for d in range(-LARGEST_SHIFT, LARGEST_SHIFT + 1) for r in range(-LARGEST_SHIFT, LARGEST_SHIFT + 1)]
+    aligned = []
+    for digit in range(10):
+        images = train.of_class(digit)
+        # the inner product with the average is largest where the distance is least: no ink leaves the frame
+        fits = np.stack([images @ shift(plain[digit], -d, -r).astype(np.float32) for d, r in moves])
+        best = fits.argmax(axis=0)
+        total = sum(shift(images[best == k], *moves[k]).sum(axis=0, dtype=np.float64) for k in range(len(moves)))
+        aligned.append(total / len(images))
+    return np.stack(aligned)
+
+
+def _alignment(digits: list[int]) -> Measurement:
+    plain = {seed: residual_fractions("fcnn1", seed, averages(seed)) for seed in seeds("fcnn1")}
+    aligned = {seed: residual_fractions("fcnn1", seed, aligned_averages(seed)) for seed in seeds("fcnn1")}
+    tolerant = [residual_fractions("fcnn1-shifted", seed, averages(seed)) for seed in seeds("fcnn1-shifted")]
+    return Measurement(
+        "relative fall of the residual's share of the energy",
+        {seed: np.mean((plain[seed] - aligned[seed])[digits] / plain[seed][digits]) for seed in plain},
+        {
+            "what": "residual's share of the plain averages in networks trained on images moved by up to three pixels",
+            "mean over seeds, by digit": np.mean(tolerant, axis=0),
+        },
+        {
+            "plain, mean over seeds, by digit": np.mean(list(plain.values()), axis=0),
+            "aligned, mean over seeds, by digit": np.mean(list(aligned.values()), axis=0),
+        },
+        inputs("fcnn1", "fcnn1-shifted"),
+    )
+
+
+def residuals_come_from_missing_translation_invariance() -> Measurement:
+    return _alignment(REST)
+
+
+def residual_of_1_comes_from_missing_translation_invariance() -> Measurement:
+    return _alignment([1])
+
+
+def residual_does_not_propagate() -> Measurement:
+    def share(seed):
+        W, images = weight("fcnn1", seed).astype(np.float64), averages(seed)
+        residuals = np.stack([split.residual for split in own_residuals("fcnn1", seed, images)])
+        return np.linalg.norm(residuals @ W.T, axis=1) / np.linalg.norm(images @ W.T, axis=1)
+
+    every = {seed: share(seed) for seed in seeds("fcnn1")}
+    whole = {
+        seed: np.linalg.norm(subspaces("fcnn1", seed).project_null(averages(seed)) @ weight("fcnn1", seed).T)
+        for seed in every
+    }
+    return Measurement(
+        "length of W r over length of W x, mean over the digits",
+        {seed: values.mean() for seed, values in every.items()},
+        {"what": "length of W r for the residual of the whole layer, its null space part", "runs": whole},
+        {"mean over seeds, by digit": np.mean(list(every.values()), axis=0)},
+        inputs("fcnn1"),
+    )

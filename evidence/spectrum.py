@@ -1,0 +1,235 @@
+"""Accuracies, singular values and what the layers pass on: one function a claim."""
+
+import numpy as np
+import torch
+
+from evidence.common import inputs, seeds, subspaces, weight
+from evidence.networks import initial, split_for, trained
+from vsbook.data import class_averages, mnist, mnist_split
+from vsbook.layers import capture, named_weights
+from vsbook.ledger import Measurement
+from vsbook.nullmodel import energy_fraction_law, random_subspace, sampled_energy_fractions, sampled_spectra
+from vsbook.subspaces import FourSubspaces
+from vsbook.training import evaluate, logits
+
+BLIND = np.ones(10) / np.sqrt(10)  # adding the same to all outputs changes no softmax
+DRAWS = 1000
+
+
+def _accuracy(name: str) -> Measurement:
+    test = mnist().test
+    return Measurement(
+        "test accuracy",
+        {seed: 100 * evaluate(trained(name, seed), test) for seed in seeds(name)},
+        {
+            "what": "the same networks before training",
+            "runs": {seed: 100 * evaluate(initial(name, seed), test) for seed in seeds(name)},
+        },
+        {},
+        inputs(name),
+    )
+
+
+def fcnn1_test_accuracy() -> Measurement:
+    return _accuracy("fcnn1")
+
+
+def fcnn5_test_accuracy() -> Measurement:
+    return _accuracy("fcnn5")
+
+
+def _first_weights(name: str, seed: int) -> np.ndarray:
+    return named_weights(initial(name, seed))["layer1"].weight
+
+
+def _blind_row(W: np.ndarray) -> np.ndarray:
+    """What softmax can't see of a layer: u'W with u = (1, ..., 1)/sqrt(10), all rows with equal weights."""
+    return BLIND @ W.astype(np.float64)
+
+
+def _at_the_end(name: str, seed: int) -> dict:
+    """Where the last singular value comes from, for one trained network."""
+    S, start = subspaces(name, seed), _blind_row(_first_weights(name, seed))
+    now = _blind_row(weight(name, seed))
+    return {
+        "seed": seed,
+        "singular_values": S.singular_values,
+        "condition_number": S.condition_number,
+        "rank": S.rank,
+        "left_cosine": float(abs(S.U[:, -1] @ BLIND)),
+        "blind_row_initial": float(np.linalg.norm(start)),
+        "blind_row_trained": float(np.linalg.norm(now)),
+        "blind_row_moved": float(np.linalg.norm(now - start)),
+        "test_accuracy": 100 * evaluate(trained(name, seed), split_for(name, seed).test),
+    }
+
+
+def fcnn1_condition_number() -> Measurement:
+    def control(seed):
+        return float(
+            subspaces("fcnn1", seed).singular_values[0] / np.linalg.norm(_blind_row(_first_weights("fcnn1", seed)))
+        )
+
+    variants = ["fcnn1", "fcnn1-linear", *(f"fcnn1-scale-{scale}" for scale in ("0", "0.25", "0.5", "2", "4"))]
+    variants += ["fcnn1-standardised", "fcnn1-centred"]
+    return Measurement(
+        "first over last singular value",
+        {seed: subspaces("fcnn1", seed).condition_number for seed in seeds("fcnn1")},
+        {
+            "what": "the last singular value replaced by the length of u'W before training, u = (1, ..., 1)/sqrt(10)",
+            "runs": {seed: control(seed) for seed in seeds("fcnn1")},
+        },
+        {
+            "variants": {name: [_at_the_end(name, seed) for seed in seeds(name)] for name in variants},
+            "before training": [
+                FourSubspaces.of(_first_weights("fcnn1", seed)).condition_number for seed in seeds("fcnn1")
+            ],
+        },
+        inputs(*variants),
+    )
+
+
+def signal_vectors_decrease() -> Measurement:
+    def share(s):
+        return (s[..., :3] ** 2).sum(axis=-1) / (s**2).sum(axis=-1)
+
+    null = share(sampled_spectra((10, 784), 1.0, DRAWS, np.random.default_rng(0)))
+    return Measurement(
+        "share of the first three of ten squared singular values",
+        {seed: float(share(subspaces("fcnn1", seed).singular_values)) for seed in seeds("fcnn1")},
+        {
+            "what": "random matrices of that shape, 1000 draws: mean, and 97.5 % quantile as the bound",
+            "mean": null.mean(),
+            "bound": np.quantile(null, 0.975),
+        },
+        {},
+        inputs("fcnn1"),
+    )
+
+
+def last_signal_vector_is_noise() -> Measurement:
+    def shares(seed):
+        start = _blind_row(_first_weights("fcnn1", seed))
+        return (subspaces("fcnn1", seed).row_space.T @ start / np.linalg.norm(start)) ** 2
+
+    every = {seed: shares(seed) for seed in seeds("fcnn1")}
+    law = energy_fraction_law(784, 1)
+    return Measurement(
+        "share of v_10's energy along u'W of the initial weights",
+        {seed: values[-1] for seed, values in every.items()},
+        {
+            "what": "a random direction: mean and 97.5 % quantile; the other nine signal vectors: mean over seeds",
+            "mean": law.mean(),
+            "quantile": law.ppf(0.975),
+            "others": np.mean([v[:-1] for v in every.values()], axis=0),
+        },
+        {},
+        inputs("fcnn1"),
+    )
+
+
+def two_level_share(image: np.ndarray) -> float:
+    """Share of the pixels' variance that the best two levels explain (Otsu): 1 if binary, 2/pi for normal noise."""
+    x = np.sort(image)
+    k = np.arange(1, len(x))
+    below = np.cumsum(x)[:-1] / k
+    above = (x.sum() - np.cumsum(x)[:-1]) / (len(x) - k)
+    between = k * (len(x) - k) / len(x) ** 2 * (above - below) ** 2
+    return float(between.max() / x.var())
+
+
+def signal_vectors_are_binarized() -> Measurement:
+    def mean_share(images):
+        return np.mean([two_level_share(image) for image in images])
+
+    def rotated(S, generator):
+        return (S.row_space @ random_subspace(S.rank, S.rank, generator))[:, :-1].T
+
+    runs, nulls = {}, []
+    generator = np.random.default_rng(0)
+    for seed in seeds("fcnn1"):
+        S, weights = subspaces("fcnn1", seed), mean_share(weight("fcnn1", seed).astype(np.float64))
+        runs[seed] = mean_share(S.row_space[:, :-1].T) - weights
+        nulls += [mean_share(rotated(S, generator)) - weights for _ in range(DRAWS // 10)]
+    return Measurement(
+        "share explained by two levels, signal vectors minus weights",
+        runs,
+        {
+            "what": "random rotations of the row space, 100 for each seed: mean, and 97.5 % quantile as the bound",
+            "mean": np.mean(nulls),
+            "bound": np.quantile(nulls, 0.975),
+        },
+        {
+            "signal vectors": np.mean(
+                [[two_level_share(v) for v in subspaces("fcnn1", s).row_space.T] for s in runs], axis=0
+            ),
+            "weights": np.mean([[two_level_share(w.astype(float)) for w in weight("fcnn1", s)] for s in runs], axis=0),
+        },
+        inputs("fcnn1"),
+    )
+
+
+def signal_space_holds_image_content() -> Measurement:
+    x = mnist().test.images.astype(np.float64)
+    null = sampled_energy_fractions(x, 10, DRAWS, np.random.default_rng(0))
+
+    def held(basis):
+        return float(((x @ basis) ** 2).sum() / (x**2).sum())
+
+    def orthonormal(rows):
+        return FourSubspaces.of(rows).row_space
+
+    train = mnist_split(0).train
+    _, vectors = np.linalg.eigh(train.images.T.astype(np.float64) @ train.images)
+    return Measurement(
+        "share of the test images' energy in the row space",
+        {seed: held(subspaces("fcnn1", seed).row_space) for seed in seeds("fcnn1")},
+        {
+            "what": "random ten-dimensional subspaces, 1000 draws: mean, and 97.5 % quantile as the bound",
+            "mean": null.mean(),
+            "bound": np.quantile(null, 0.975),
+        },
+        {
+            "first ten principal directions of the training images (not centred)": held(vectors[:, -10:]),
+            "span of the class averages": held(orthonormal(class_averages(train.images, train.labels))),
+            "row space before training": np.mean(
+                [held(orthonormal(_first_weights("fcnn1", s))) for s in seeds("fcnn1")]
+            ),
+            "row space without the last signal vector": np.mean(
+                [held(subspaces("fcnn1", s).row_space[:, :-1]) for s in seeds("fcnn1")]
+            ),
+        },
+        inputs("fcnn1"),
+    )
+
+
+def _rejected_shares(model: torch.nn.Module, x: np.ndarray) -> dict[str, float]:
+    """For each layer: share of the energy of what comes in that lies in its null space."""
+    layers = named_weights(model).layers
+    with capture(model, layers) as seen:
+        logits(model, x)
+    split = {name: FourSubspaces.of(layer.weight).energy_split(seen[name].input) for name, layer in layers.items()}
+    return {name: float(energy.residual.sum() / energy.total.sum()) for name, energy in split.items()}
+
+
+def information_lost_at_each_layer() -> Measurement:
+    x = mnist().test.images[:1000]  # one batch of `logits`: what the hooks see is the last one
+    after = {seed: _rejected_shares(trained("fcnn5", seed), x) for seed in seeds("fcnn5")}
+    before = {seed: _rejected_shares(initial("fcnn5", seed), x) for seed in seeds("fcnn5")}
+    shapes = {name: layer.weight.shape for name, layer in named_weights(trained("fcnn5", 0)).layers.items()}
+    return Measurement(
+        "smallest share of the energy rejected, over the layers",
+        {seed: min(shares.values()) for seed, shares in after.items()},
+        {
+            "what": "the same networks before training: smallest share over the layers",
+            "runs": {seed: min(v.values()) for seed, v in before.items()},
+        },
+        {
+            "layers": list(shapes),
+            "shapes": list(shapes.values()),
+            "trained": [list(v.values()) for v in after.values()],
+            "untrained": [list(v.values()) for v in before.values()],
+            "random subspace": [1 - min(shape) / shape[1] for shape in shapes.values()],
+        },
+        inputs("fcnn5"),
+    )

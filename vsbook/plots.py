@@ -1,0 +1,95 @@
+"""Pictures: each `draw_*` takes a result and an axis, draws, and returns the axis. The only room with matplotlib.
+
+Colours are safe for the colour-blind: grey for images, blue to red through white for signed images, Okabe and Ito's
+palette for curves.
+"""
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.patches import Polygon
+
+from vsbook.subspaces import FourSubspaces
+
+__all__ = ["PALETTE", "draw_bars", "draw_big_picture", "draw_image", "draw_image_rows", "draw_spectra"]
+
+PALETTE = {"signal": "#0072B2", "rejected": "#D55E00", "null": "#999999", "third": "#009E73", "fourth": "#CC79A7"}
+
+
+def draw_image(image: Float[np.ndarray, " 784"], ax, limit: float | None = None):
+    """A flattened square image; signed ones in blue (negative) to red (positive), white at zero.
+
+    `limit` is the value at full colour; the largest of the image if left out.
+    """
+    side = int(np.sqrt(np.size(image)))
+    limit = limit or float(np.abs(image).max())
+    signed = np.min(image) < 0
+    ax.imshow(
+        np.reshape(image, (side, side)), cmap="RdBu_r" if signed else "gray_r", vmin=-limit if signed else 0, vmax=limit
+    )
+    ax.set(xticks=[], yticks=[])
+    return ax
+
+
+def draw_image_rows(rows: dict[str, Float[np.ndarray, "k 784"]], axes, titles=None):
+    """Rows of images under their names, one colour scale a row, on a grid of axes (rows, k)."""
+    for axes_of_row, (name, images) in zip(np.atleast_2d(axes), rows.items(), strict=True):
+        limit = float(np.abs(images).max())
+        for ax, image in zip(axes_of_row, images, strict=True):
+            draw_image(image, ax, limit)
+        axes_of_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    for ax, title in zip(np.atleast_2d(axes)[0], titles if titles is not None else [], strict=titles is not None):
+        ax.set_title(title, fontsize=9)
+    return axes
+
+
+def draw_spectra(spectra: dict[str, Float[np.ndarray, " k"]], ax):
+    """Singular values against their number, one curve a name."""
+    for (name, values), colour, marker in zip(spectra.items(), PALETTE.values(), "os^Dv", strict=False):
+        ax.plot(np.arange(1, len(values) + 1), values, marker=marker, ms=4, color=colour, label=name)
+    ax.set(xlabel="number", ylabel="singular value", ylim=(0, None))
+    ax.legend()
+    return ax
+
+
+def draw_bars(
+    names, groups: dict[str, Float[np.ndarray, " k"]], ax, ylabel: str, horizontal: dict[str, float] | None = None
+):
+    """Bars side by side for each name, one colour a group; `horizontal` adds dashed lines with their labels."""
+    width = 0.8 / len(groups)
+    for k, ((group, values), colour) in enumerate(zip(groups.items(), PALETTE.values(), strict=False)):
+        ax.bar(np.arange(len(names)) + (k - (len(groups) - 1) / 2) * width, values, width, color=colour, label=group)
+    for (label, height), style in zip((horizontal or {}).items(), ("--", ":", "-."), strict=False):
+        ax.axhline(height, color="black", lw=1, ls=style, label=label)
+    ax.set_xticks(range(len(names)), names)
+    ax.set_ylabel(ylabel)
+    ax.legend()
+    return ax
+
+
+def draw_big_picture(S: FourSubspaces, ax):
+    """The big picture of linear algebra for one matrix: four subspaces with their dimensions, and what maps where."""
+    (m, n), r = S.shape, S.rank
+    squares = {
+        (0.0, 0.5): ("row space\nSignal", r, "signal"),
+        (0.0, -0.5): ("null space\nRejSignal", n - r, "rejected"),
+        (3.0, 0.5): ("column space\nSignalOut", r, "signal"),
+        (3.0, -0.5): ("left null space\nRejSignalOut", m - r, "rejected"),
+    }
+    for (x, up), (name, dimension, colour) in squares.items():
+        y = np.sign(up) * 0.7
+        corners = np.array([(x, y - 0.7), (x + 0.75, y), (x, y + 0.7), (x - 0.75, y)])
+        ax.add_patch(
+            Polygon(corners, facecolor=PALETTE[colour], alpha=0.15 if dimension else 0.04, edgecolor=PALETTE[colour])
+        )
+        ax.text(x, y, f"{name}\ndim {dimension}", ha="center", va="center", fontsize=8.5)
+    arrow = {"arrowstyle": "->", "lw": 1.5}
+    ax.annotate("", (2.25, 0.7), (0.75, 0.7), arrowprops=arrow | {"color": PALETTE["signal"]})
+    ax.text(1.5, 0.78, "$A$, one to one", ha="center")
+    ax.annotate("", (2.93, -0.02), (0.75, -0.7), arrowprops=arrow | {"color": PALETTE["rejected"]})
+    ax.text(1.95, -0.62, "$A$, to zero", ha="center")
+    ax.plot(3.0, 0.0, "o", color="black", ms=4)
+    ax.text(0.0, 1.5, f"$\\mathbf{{R}}^{{{n}}}$", ha="center")
+    ax.text(3.0, 1.5, f"$\\mathbf{{R}}^{{{m}}}$", ha="center")
+    ax.set(xlim=(-1, 4), ylim=(-1.45, 1.75), aspect="equal")
+    ax.axis("off")
+    return ax
