@@ -1,6 +1,6 @@
 """Jupyter Book over the staging folder; any warning is an error."""
 
-import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def render(project: Project, target: Path, *, student: bool = False) -> bool:
 
 def render_key(project: Project) -> str:
     """Changes when the pages have to be made again."""
-    files = [project.root / name for name in ("_config.yml", "_toc.yml", "constraints.txt")]
+    files = [project.root / name for name in ("_config.yml", "_toc.yml", "CONTRIBUTING.md", "constraints.txt")]
     files += files_under(project.root / "book", Path(__file__).parent)
     files += evidence_files(project)
     files += project.root.glob("vsbook/ledger.py")
@@ -42,9 +42,7 @@ def run_jupyter_book(work: Path) -> None:
     """Render `work/stage`; on any warning raise with what Sphinx said."""
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(work / "stage")]
     options = ["--path-output", str(work), "--builder", "html", "-q", "-W", "-n", "--keep-going"]
-    done = subprocess.run(command + options, text=True, capture_output=True, env=os.environ | {"NO_COLOR": "1"})
+    done = subprocess.run(command + options, text=True, capture_output=True)
     if done.returncode:
-        raise BuildError(
-            "the pages did not render without a warning (paths under 'stage' stand for those of the "
-            f"repository):\n{done.stdout[-2000:]}{done.stderr[-8000:]}"
-        )
+        said = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr).replace(f"{work / 'stage'}/", "")
+        raise BuildError(f"the pages have to render without a warning. Sphinx said:\n{said[-8000:]}")

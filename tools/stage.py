@@ -24,7 +24,8 @@ def stage(project: Project, folder: Path, *, student: bool) -> None:
         notebook = with_cost(json.loads(project.output(name).read_text()))
         text = as_text(without_solutions(notebook) if student else notebook)
         (folder / "notebooks" / f"{name}.ipynb").write_text(text)
-    shutil.copy(project.root / "_toc.yml", folder)
+    for name in ("_toc.yml", "CONTRIBUTING.md"):  # a page includes the second
+        shutil.copy(project.root / name, folder)
     (folder / "_config.yml").write_text(yaml.safe_dump(settings(project, student=student), sort_keys=False))
 
 

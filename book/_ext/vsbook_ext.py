@@ -2,11 +2,13 @@
 
 Roles, each a link to the claim's row on the reproduction page:
 `` {stated}`id` ``, `` {measured}`id` ``, `` {verdict}`id` ``; and `` {result}`id:summary.mean:.2f` `` for any number of
-a result. Directives: `` {in-the-paper} id id `` (a box with prose and a small table) and `` {ledger-table} ``.
+a result. Directives: `` {in-the-paper} id id `` (a box with prose and a small table), `` {ledger-table} `` and
+`` {ledger-summary} ``.
 """
 
 import functools
 import re
+from collections import Counter
 from pathlib import Path
 
 from docutils import nodes
@@ -31,10 +33,14 @@ SHOW = {"stated": stated, "measured": ledger.measured, "verdict": ledger.verdict
 
 
 def shown(what: str, claim_id: str) -> nodes.Node:
-    """One of the three things that a page says about a claim; verdicts are coloured."""
+    """One of the three things that a page says about a claim."""
     text = SHOW[what](claim_id)
-    classes = ["verdict", "verdict-" + text.replace(" ", "-")] if what == "verdict" else [f"claim-{what}"]
-    return nodes.inline(text, text, classes=classes)
+    return coloured(text) if what == "verdict" else nodes.inline(text, text, classes=[f"claim-{what}"])
+
+
+def coloured(verdict: str) -> nodes.Node:
+    """A verdict in its colour."""
+    return nodes.inline(verdict, verdict, classes=["verdict", "verdict-" + verdict.replace(" ", "-")])
 
 
 def known(claim_ids: list[str], location) -> list[str]:
@@ -153,6 +159,16 @@ class LedgerTable(SphinxDirective):
         ]
 
 
+class LedgerSummary(SphinxDirective):
+    """How many claims got which verdict."""
+
+    def run(self):
+        """A row for each verdict."""
+        counts = Counter(map(ledger.verdict, ledger.claims()))
+        rows = [[[coloured(verdict)], [nodes.Text(str(counts[verdict]))]] for verdict in ledger.VERDICTS]
+        return [table(["verdict", "claims"], rows)]
+
+
 def table(headings: list[str], rows: list[list[list[nodes.Node]]], classes=()) -> nodes.Node:
     """A table of docutils nodes in a box of its own, in which it scrolls where the page is narrow."""
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in headings), cols=len(headings))
@@ -214,6 +230,7 @@ def setup(app):
     app.add_role("result", ResultRole())
     app.add_directive("in-the-paper", InThePaper)
     app.add_directive("ledger-table", LedgerTable)
+    app.add_directive("ledger-summary", LedgerSummary)
     app.add_node(page_link)
     app.connect("config-inited", mend_theme)
     app.connect("config-inited", drop_thebe)
