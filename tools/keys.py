@@ -9,6 +9,7 @@ from tools.notebooks import install_source
 from tools.project import Project, digest, files_under
 
 CODE_CELL = re.compile(r"^(`{3,})\{code-cell\}.*?\n(.*?)^\1\s*$", re.MULTILINE | re.DOTALL)
+OPTIONS = re.compile(r"\A(---\n.*?^---\n|(:[\w-]+:.*\n)+)", re.MULTILINE | re.DOTALL)
 
 
 def execution_key(project: Project, name: str) -> str:
@@ -42,23 +43,18 @@ def package_files(project: Project, text: Path) -> set[Path]:
 
 
 def code_cells(text: str) -> list[str]:
-    """Sources of the code cells of a MyST notebook, without options (`:tags:`) and IPython's own commands."""
-    bodies = (match[2] for match in CODE_CELL.finditer(text))
-    return ["\n".join(line for line in body.splitlines() if not re.match(r"\s*[:%!]", line)) for body in bodies]
+    """Sources of the code cells of a MyST notebook, without their options and without IPython's own commands."""
+    bodies = (OPTIONS.sub("", match[2]) for match in CODE_CELL.finditer(text))
+    return [re.sub(r"^\s*[%!].*$", "", body, flags=re.MULTILINE) for body in bodies]
 
 
 def imported_files(package: Path, source: str) -> list[Path]:
     """Files of the package that a source imports anywhere, functions included."""
     files = []
-    for node in ast.walk(ast.parse(_without_front_matter(source))):
+    for node in ast.walk(ast.parse(source)):
         for dotted in _imports(node):
             files += _resolve(package, dotted.split(".")[1:])
     return files
-
-
-def _without_front_matter(source: str) -> str:
-    """A cell may start with options between two lines of dashes."""
-    return re.sub(r"\A---\n.*?\n---\n", "", source, flags=re.DOTALL)
 
 
 def _imports(node: ast.AST) -> Iterable[str]:
