@@ -1,4 +1,4 @@
-"""What the README shows of the book: one picture and the ledger's summary. Run `python -m tools.summary` from the root."""
+"""What the README shows of the book: one picture and the ledger's summary. From the root: `python -m tools.summary`."""
 
 import re
 from pathlib import Path
