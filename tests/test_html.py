@@ -115,4 +115,5 @@ def test_chapter_can_be_launched_and_downloaded(tab, address, html, project, nam
     assert f"https://colab.research.google.com/github/{owner}/blob/{repository['branch']}/{file}" in links
     assert f"{address}/_sources/{file}" in links
     download = json.loads((html / "_sources" / file).read_text())
-    assert any("image/png" in output.get("data", {}) for cell in download["cells"] for output in cell.get("outputs", []))
+    outputs = [output for cell in download["cells"] for output in cell.get("outputs", [])]
+    assert any("image/png" in output.get("data", {}) for output in outputs)

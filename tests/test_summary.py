@@ -2,6 +2,7 @@
 
 import matplotlib.image
 import numpy as np
+
 from tools import summary
 
 

@@ -9,7 +9,7 @@ from tools.notebooks import install_source
 from tools.project import Project, digest, files_under
 
 CODE_CELL = re.compile(r"^(`{3,})\{code-cell\}.*?\n(.*?)^\1\s*$", re.MULTILINE | re.DOTALL)
-OPTIONS = re.compile(r"\A(---\n.*?^---\n|(:[\w-]+:.*\n)+)", re.MULTILINE | re.DOTALL)
+OPTIONS = re.compile(r"\A(---\n.*?^---\n|(:[\w-]+:[^\n]*\n)+)", re.MULTILINE | re.DOTALL)
 
 
 def execution_key(project: Project, name: str) -> str:
