@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
-from vsbook.checks import BadInput, as_matrix, as_vectors
+from vsbook.checks import BadInput, as_matrix, as_vectors, number
 
 __all__ = [
     # rank
@@ -51,9 +51,7 @@ def rank_tolerance(singular_values: Float[np.ndarray, " k"], shape: tuple[int, i
 def _checked_tolerance(tol, singular_values, shape, dtype) -> float:
     if tol is None:
         return rank_tolerance(singular_values, shape, dtype)
-    if not (np.isscalar(tol) and np.isreal(tol) and np.isfinite(tol) and tol >= 0):
-        raise BadInput(f"tol: expected a finite number of at least 0, got {tol!r}; leave it out for the default policy")
-    return float(tol)
+    return number(tol, "tol")
 
 
 def _svd(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
