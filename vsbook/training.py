@@ -109,8 +109,8 @@ def logits(model: nn.Module, images) -> torch.Tensor:
     if parameter is None:
         raise BadInput("model: expected a network with weights, got one without; pass the whole network")
     images = as_real(images, "images")
-    batches = torch.tensor(images).to(parameter.dtype).split(1000)  # 1000 at a time: memory stays small
     try:
+        batches = torch.tensor(images).to(parameter.dtype).split(1000)  # 1000 at a time: memory stays small
         with _mode(model, training=False), torch.no_grad():
             return torch.cat([model(batch) for batch in batches])
     except (RuntimeError, IndexError) as error:
