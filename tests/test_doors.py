@@ -158,8 +158,10 @@ REFUSED = {
     "fractions, r too large": lambda: nullmodel.sampled_energy_fractions(np.eye(3), 4, 2, RNG),
     **{
         f"spectra {shape!r} {sd!r} {draws!r}": lambda a=(shape, sd, draws): nullmodel.sampled_spectra(*a, RNG)
-        for shape, sd, draws in [((2,), 1, 1), (4, 1, 1), ("ab", 1, 1), ((0, 2), 1, 1), ((2, 2), -1, 1)]
-        + [((2, 2), NAN, 1), ((2, 2), "1", 1), ((2, 2), 1, 0), ((2, 2), 1, 1.5), ((2.0, 2), 1, 1)]
+        for shape, sd, draws in [
+            *[((2,), 1, 1), (4, 1, 1), ("ab", 1, 1), ((0, 2), 1, 1), ((2, 2), -1, 1)],
+            *[((2, 2), NAN, 1), ((2, 2), "1", 1), ((2, 2), 1, 0), ((2, 2), 1, 1.5), ((2.0, 2), 1, 1)],
+        ]
     },
     "spectra with a seed": lambda: nullmodel.sampled_spectra((2, 2), 1.0, 1, 0),
     "edges of a row": lambda: nullmodel.marchenko_pastur_edges((3,), 1.0),
@@ -193,14 +195,18 @@ REFUSED = {
     # training
     **{
         f"recipe {change}": lambda change=change: training.Recipe(**change)
-        for change in [{"learning_rate": -1}, {"learning_rate": NAN}, {"learning_rate": "1"}, {"momentum": -0.1}]
-        + [{"batch_size": 0}, {"batch_size": 1.5}, {"epochs": 0}, {"epochs": None}]
+        for change in [
+            *[{"learning_rate": -1}, {"learning_rate": NAN}, {"learning_rate": "1"}, {"momentum": -0.1}],
+            *[{"batch_size": 0}, {"batch_size": 1.5}, {"epochs": 0}, {"epochs": None}],
+        ]
     },
     "replaced recipe": lambda: replace(training.PAPER, epochs=-1),
     **{
         f"fit {key} {value!r}": lambda key=key, value=value: fit(**{key: value})
-        for key, value in [("model", None), ("model", Silent()), ("split", None), ("recipe", {}), ("seed", None)]
-        + [("seed", -1), ("state", Path("/")), ("model", nn.Linear(7, 10)), ("model", nn.Linear(784, 3))]
+        for key, value in [
+            *[("model", None), ("model", Silent()), ("split", None), ("recipe", {}), ("seed", None)],
+            *[("seed", -1), ("state", Path("/")), ("model", nn.Linear(7, 10)), ("model", nn.Linear(784, 3))],
+        ]
     },
     "fit NaN": lambda: fit(split=images(np.full((3, 784), NAN), [0, 1, 2])),
     "fit nothing": lambda: fit(split=images(np.ones((0, 784)), np.zeros(0, int))),

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save, save_file
 from torch import nn
 
-from vsbook import ledger
+from vsbook import ledger, training
 from vsbook.checks import BadInput
 from vsbook.data import MNIST_FILES, Images, Split, mnist, mnist_split
 from vsbook.layers import named_weights
@@ -59,7 +60,7 @@ def test_the_papers_constants():
 
 
 def by_hand(W, b, images, labels, recipe, seed):
-    """The descent written out in NumPy and float64: softmax's gradient, SELU's slope, momentum as PyTorch defines it."""
+    """The descent written out in float64: softmax's gradient, SELU's slope, momentum as PyTorch defines it."""
     alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
     W, b, vW, vb = W.copy(), b.copy(), np.zeros_like(W), np.zeros_like(b)
     for epoch in range(recipe.epochs):
@@ -290,7 +291,7 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_state_is_refused(split, suspended, damage):
     suspended.write_bytes(DAMAGES[damage](suspended.read_bytes(), suspended))
-    with pytest.raises(BadInput, match="expected .*got"):
+    with pytest.raises(BadInput, match=r"expected .*got"):
         fit(create("fcnn1", 0), split, SMALL, 0, suspended, progress=False)
 
 
@@ -457,16 +458,12 @@ def test_the_shipped_checkpoint_has_the_accuracy_of_its_header_and_its_result(ne
 
 
 def test_a_damaged_shipped_checkpoint_is_refused(tmp_path, monkeypatch):
-    import shutil
-
-    from vsbook import training
-
     copy = shutil.copytree(training.ASSETS / "checkpoints", tmp_path / "checkpoints")
     file = copy / "fcnn1-seed0.safetensors"
     data = file.read_bytes()
     file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))  # one bit of one weight: a whole file, but another network
     monkeypatch.setattr(training, "ASSETS", tmp_path)
-    with pytest.raises(BadInput, match="expected SHA-256 .*, found"):
+    with pytest.raises(BadInput, match=r"expected SHA-256 .*, found"):
         load("fcnn1")
 
 

@@ -297,7 +297,8 @@ def absorb_bias(W, bias) -> Float[np.ndarray, "m n+1"]:
     For *inverting*, subtract the bias instead: the pseudo-inverse of W' doesn't return 1 in the last coordinate.
 
     Args:
-        W: (m, n). bias: (m,).
+        W: (m, n), any unit.
+        bias: (m,), the unit of W x.
 
     Raises:
         BadInput: if the bias doesn't have one number a row.
