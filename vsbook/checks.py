@@ -2,19 +2,36 @@
 
 import difflib
 import os
+from collections.abc import Hashable
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["BadInput", "as_matrix", "as_vectors", "existing_file", "one_of", "write_beside"]
+__all__ = [
+    "BadInput",
+    "as_matrix",
+    "as_real",
+    "as_vectors",
+    "existing_file",
+    "instance_of",
+    "number",
+    "one_of",
+    "whole_number",
+    "write_beside",
+]
 
 
 class BadInput(ValueError):
     """Input that a public function can't use. The message is one line: expected, came, remedy."""
 
+    def __init__(self, message: str):
+        """Line breaks, as in another library's message that is quoted, become spaces."""
+        super().__init__(" ".join(str(message).split()))
 
-def _as_real(values, name: str) -> np.ndarray:
+
+def as_real(values, name: str) -> np.ndarray:
     """An array of finite real numbers, in the type it was stored in (integers become float64)."""
     try:
         array = np.asarray(values)
@@ -42,7 +59,7 @@ def _as_real(values, name: str) -> np.ndarray:
 
 def as_matrix(values, name: str = "A") -> Float[np.ndarray, "m n"]:
     """A finite real matrix in its stored floating type, or `BadInput`."""
-    array = _as_real(values, name)
+    array = as_real(values, name)
     if array.ndim != 2:
         raise BadInput(f"{name}: expected a matrix (2 axes), got shape {array.shape}; reshape it to (rows, columns)")
     return array
@@ -50,7 +67,7 @@ def as_matrix(values, name: str = "A") -> Float[np.ndarray, "m n"]:
 
 def as_vectors(values, length: int | None, name: str = "x") -> Float[np.ndarray, "*batch n"]:
     """One vector or a batch of them along the first axes, as float64, or `BadInput`."""
-    array = _as_real(values, name).astype(np.float64, copy=False)
+    array = as_real(values, name).astype(np.float64, copy=False)
     if array.ndim == 0 or (length is not None and array.shape[-1] != length):
         wanted = "a vector" if length is None else f"a last axis of {length}"
         raise BadInput(
@@ -61,7 +78,7 @@ def as_vectors(values, length: int | None, name: str = "x") -> Float[np.ndarray,
 
 def one_of(choice: str, choices, name: str) -> str:
     """`choice` if it is among `choices`, or `BadInput` that lists them (of many, the nearest)."""
-    if choice not in choices:
+    if not isinstance(choice, Hashable) or choice not in choices:
         names = [str(known) for known in choices]
         listed = names if len(names) <= 12 else difflib.get_close_matches(str(choice), names, 5, 0)
         more = ", ..." if listed != names else ""
@@ -69,8 +86,32 @@ def one_of(choice: str, choices, name: str) -> str:
     return choice
 
 
+def instance_of(value, kind: type, name: str):
+    """`value` if it is of that class, or `BadInput` that names both."""
+    if not isinstance(value, kind):
+        wanted = f"{kind.__module__.partition('.')[0]}'s {kind.__name__}"
+        raise BadInput(f"{name}: expected an object of {wanted}, got {type(value).__name__}; make one first")
+    return value
+
+
+def whole_number(value, name: str, least: int = 0) -> int:
+    """`value` as an int if it is a whole number of at least `least`, or `BadInput`. A bool is no number."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value < 2**63:
+        raise BadInput(f"{name}: expected a whole number of at least {least}, got {value!r}; choose one")
+    return int(value)
+
+
+def number(value, name: str, least: float = 0.0) -> float:
+    """`value` as a float if it is a finite real number of at least `least`, or `BadInput`."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not (np.isfinite(value) and value >= least):
+        raise BadInput(f"{name}: expected a finite number of at least {least:g}, got {value!r}; choose one")
+    return float(value)
+
+
 def existing_file(path) -> Path:
     """`path` as a Path if a file stands there, or `BadInput`."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise BadInput(f"path: expected the name of a file, got {type(path).__name__}; pass a string or a Path")
     path = Path(path)
     if not path.is_file():
         raise BadInput(f"expected a file at {path}, found {'a folder' if path.is_dir() else 'nothing'}; check the path")
@@ -78,12 +119,19 @@ def existing_file(path) -> Path:
 
 
 def write_beside(path, data: bytes) -> None:
-    """Write `data` to a file beside `path` and move it into place, so that a half-written file never bears the name."""
+    """Write `data` to a file beside `path` and move it into place, so that a half-written file never bears the name.
+
+    Raises:
+        BadInput: where nothing can be written.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_bytes(data)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            beside.write_bytes(data)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(f"{path}: expected a place to write, got '{error.strerror}'; name another folder") from None

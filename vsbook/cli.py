@@ -6,14 +6,13 @@ from typing import Annotated
 
 import typer
 
-from vsbook.checks import BadInput, one_of
+from vsbook.checks import BadInput, one_of, write_beside
 
 __all__ = ["main"]
 
 app = typer.Typer(
     help="Neural networks as linear algebra, with every claim measured.",
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
@@ -39,11 +38,17 @@ def train(
     one_of(network, models.NETWORKS, "network")
     output = output or Path(f"{network}-seed{seed}.safetensors")
     if output.exists():
-        raise BadInput(f"--output: expected a new file, {output} exists; delete it or name another")
+        raise BadInput(f"--output: expected a new file, got {output}, which exists; delete it or name another")
+    write_beside(output, b"")  # to know now, and not after the training, whether it can be written there
+    output.unlink()
     recipe = replace(training.PAPER, epochs=epochs)
     split, model = data.mnist_split(seed), models.create(network, seed)
     state = user_cache_path("vsbook") / "training" / f"{network}-seed{seed}-epochs{epochs}.state"
-    training.fit(model, split, recipe, seed, state)
+    try:
+        training.fit(model, split, recipe, seed, state)
+    except KeyboardInterrupt:
+        typer.echo("interrupted: the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
     accuracy = training.evaluate(model, split.test)
     training.save_checkpoint(output, model, training.provenance(network, recipe, seed, accuracy))
     typer.echo(f"{network}, seed {seed}: test accuracy {accuracy:.2%}, written to {output}")
@@ -54,11 +59,12 @@ def ledger(claim: Annotated[str | None, typer.Argument(help="A claim's id; all c
     """What the paper states, what was measured, and the verdict."""
     from vsbook import ledger as book
 
-    for entry in [book.claims()[one_of(claim, book.claims(), "claim")]] if claim else book.claims().values():
+    every = book.claims()
+    for entry in every.values() if claim is None else [every[one_of(claim, every, "claim")]]:
         typer.echo(
             f"{entry.id}: {book.verdict(entry.id)}\n    stated {entry.stated}; measured {book.measured(entry.id)}"
         )
-        if claim:
+        if claim is not None:
             found = book.result(claim)
             typer.echo(
                 f"    {entry.statement}\n    {entry.measure}\n    {found['why'] if found else 'not measured yet'}"
@@ -68,10 +74,12 @@ def ledger(claim: Annotated[str | None, typer.Argument(help="A claim's id; all c
 def main() -> None:
     """Run the command line: bad input is one line and exit status 2, an interruption is 130, never a traceback."""
     try:
-        app()
-    except BadInput as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted: the same command goes on from here", err=True)
         sys.exit(130)
+    except Exception as error:
+        # what Typer says of an unknown command or option has no class that all its versions share
+        if not isinstance(error, BadInput) and not hasattr(error, "format_message"):
+            raise
+        typer.echo(f"error: {error if isinstance(error, BadInput) else error.format_message()}", err=True)
+        sys.exit(2)

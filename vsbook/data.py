@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from vsbook.checks import BadInput, as_vectors, existing_file
+from vsbook.checks import BadInput, as_real, as_vectors, existing_file, one_of, whole_number
 
 __all__ = ["CLASSES", "Images", "Mnist", "Split", "class_averages", "mnist", "mnist_split"]
 
@@ -35,12 +35,21 @@ class Images:
     images: Float[np.ndarray, "N 784"]
     labels: Int[np.ndarray, " N"]
 
+    def __post_init__(self) -> None:
+        """Refuse labels that don't belong to the images."""
+        if np.shape(self.labels) != np.shape(self.images)[:1]:
+            raise BadInput(
+                f"labels: expected one for each image, got shapes {np.shape(self.images)} and "
+                f"{np.shape(self.labels)}; pass them together"
+            )
+
     def __len__(self) -> int:
+        """How many images there are."""
         return len(self.labels)
 
     def of_class(self, digit: int) -> Float[np.ndarray, "K 784"]:
         """The images of one digit, in their order."""
-        return self.images[self.labels == digit]
+        return self.images[self.labels == one_of(digit, range(CLASSES), "digit")]
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,6 @@ def _read_idx(name: str, folder: Path) -> UInt8[np.ndarray, "..."]:
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
 
-@functools.cache
 def mnist(folder: Path = ASSETS / "mnist") -> Mnist:
     """MNIST as read-only arrays, kept in memory after the first call.
 
@@ -97,6 +105,11 @@ def mnist(folder: Path = ASSETS / "mnist") -> Mnist:
     >>> mnist().train_images.shape, mnist().test_labels[:3].tolist()
     ((60000, 28, 28), [7, 2, 1])
     """
+    return _mnist(existing_file(Path(str(folder)) / next(iter(MNIST_FILES))).parent)
+
+
+@functools.cache
+def _mnist(folder: Path) -> Mnist:
     return Mnist(*(_read_idx(name, folder) for name in MNIST_FILES))
 
 
@@ -107,12 +120,15 @@ def _ready(images, labels) -> Images:
 def mnist_split(seed: int) -> Split:
     """The training set divided at random into 50,000 and 10,000, by `seed`; the test set is always the same.
 
+    Raises:
+        BadInput: unless the seed is a whole number of at least 0.
+
     >>> split = mnist_split(0)
     >>> len(split.train), len(split.validation), len(split.test)
     (50000, 10000, 10000)
     """
     source = mnist()
-    order = np.random.default_rng(seed).permutation(len(source.train_labels))
+    order = np.random.default_rng(whole_number(seed, "seed")).permutation(len(source.train_labels))
     kept, held = order[:50_000], order[50_000:]
     return Split(
         _ready(source.train_images[kept], source.train_labels[kept]),
@@ -125,18 +141,21 @@ def class_averages(images, labels) -> Float[np.ndarray, "10 784"]:
     """The average image of each digit 0 to 9, one a row, in the unit of the images (N, 784), as float64.
 
     Raises:
-        BadInput: if lengths differ or a digit is missing.
+        BadInput: if lengths differ, a label isn't a digit, or a digit is missing.
 
     Source: the images of the bottom row of Fig. 1 of the paper.
 
     >>> class_averages(np.eye(10), np.arange(10)).diagonal().tolist() == [1.0] * 10
     True
     """
-    images, labels = as_vectors(images, None, "images"), np.asarray(labels)
+    images, labels = as_vectors(images, None, "images"), as_real(labels, "labels")
     if images.ndim != 2 or labels.shape != images.shape[:1]:
         raise BadInput(
             f"labels: expected one for each image, got shapes {images.shape} and {labels.shape}; pass them together"
         )
+    strange = sorted(set(labels.tolist()) - set(range(CLASSES)))
+    if strange:
+        raise BadInput(f"labels: expected digits 0 to 9, got {strange[0]:g}; leave other labels out")
     missing = sorted(set(range(CLASSES)) - set(labels.tolist()))
     if missing:
         raise BadInput(f"labels: expected every digit 0 to 9, none of {missing} came; take a larger sample")

@@ -3,6 +3,7 @@
 Source: equation (1) and section 2.3.1 (flattened kernels) of the paper.
 """
 
+from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -11,11 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from vsbook.checks import BadInput, one_of
+from vsbook.checks import BadInput, instance_of, one_of
 
 __all__ = ["Layer", "NamedWeights", "Seen", "capture", "named_weights"]
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+COVERED = ("weight", "bias", "parametrizations.weight", "parametrizations.bias")  # what a layer's views are made of
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
@@ -64,16 +66,15 @@ def named_weights(model: nn.Module) -> NamedWeights:
     >>> found.untreated["1.weight"]
     'BatchNorm2d is not a linear or convolutional layer'
     """
-    if not isinstance(model, nn.Module):
-        raise BadInput(f"model: expected a torch.nn.Module, got {type(model).__name__}; pass the network itself")
+    instance_of(model, nn.Module, "model")
     layers, untreated, covered = {}, {}, set()
     for name, module in model.named_modules(remove_duplicate=False):
         reason = _why_untreated(module)
         if not reason:
             layers[name] = _layer(name, module)
-            covered.update(id(p) for p in module.parameters())
+            covered.update(id(p) for key, p in module.named_parameters() if key.startswith(COVERED))
         for key, _ in module.named_parameters(recurse=False):
-            untreated[f"{name}.{key}".lstrip(".")] = reason
+            untreated[f"{name}.{key}".lstrip(".")] = reason or f"no part of a {type(module).__name__}'s weight or bias"
     parameters = dict(model.named_parameters(remove_duplicate=False))
     left = {key: untreated.get(key, "not reached") for key, p in parameters.items() if id(p) not in covered}
     return NamedWeights(layers, left)
@@ -85,6 +86,8 @@ def _why_untreated(module: nn.Module) -> str:
         return f"{kind} is not a linear or convolutional layer"
     if isinstance(module.weight, nn.parameter.UninitializedParameter):
         return f"{kind} has no weights before its first input"
+    if module.weight.is_meta:
+        return f"{kind} has no weights on the meta device"
     if not module.weight.is_floating_point():
         return f"{kind} has weights of type {module.weight.dtype}"
     return ""
@@ -95,9 +98,14 @@ def _layer(name: str, module: nn.Module) -> Layer:
     return Layer(name, type(module).__name__, weight, bias, _matrices(module, weight))
 
 
-def _array(tensor: torch.Tensor, name: str) -> np.ndarray:
+def _copied(tensor: torch.Tensor) -> np.ndarray:
     tensor = tensor.detach().cpu()
-    array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
+    in_numpy = tensor.dtype in (torch.float16, torch.float32, torch.float64) or not tensor.is_floating_point()
+    return (tensor if in_numpy else tensor.float()).numpy().copy()  # bfloat16 and float8 are unknown to NumPy
+
+
+def _array(tensor: torch.Tensor, name: str) -> np.ndarray:
+    array = _copied(tensor)
     if not np.isfinite(array).all():
         raise BadInput(f"layer {name!r}: expected finite weights, got NaN or infinities; was the training stable?")
     return array
@@ -120,12 +128,22 @@ class Seen:
     output: Float[np.ndarray, "N ..."] | None = None
 
 
+def _recorder(name: str, record: Seen):
+    def record_pass(_, inputs, output):
+        if len(inputs) != 1 or not isinstance(output, torch.Tensor):
+            came = f"{len(inputs)} in and a {type(output).__name__} out"
+            raise BadInput(f"layer {name!r}: expected one tensor in and one out, got {came}; capture its parts instead")
+        record.input, record.output = _copied(inputs[0]), _copied(output)
+
+    return record_pass
+
+
 @contextmanager
 def capture(model: nn.Module, names):
     """Record inputs and outputs of the named layers while the block runs; the hooks are gone after it.
 
     Raises:
-        BadInput: for a name that the network does not have.
+        BadInput: for a name that the network does not have, or a layer that takes or gives anything but one tensor.
 
     >>> from vsbook.models import create
     >>> network = create("fcnn1", 0)
@@ -134,16 +152,12 @@ def capture(model: nn.Module, names):
     >>> seen["layer1"].input.shape, seen["layer1"].output.shape
     ((2, 784), (2, 10))
     """
-    modules = dict(model.named_modules())
+    modules = dict(instance_of(model, nn.Module, "model").named_modules(remove_duplicate=False))
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise BadInput(f"names: expected a list of layers, got {names!r}; put a single name in brackets")
     seen = {one_of(name, modules, "layer"): Seen() for name in names}
 
-    def recorder(record):
-        def record_pass(_, inputs, output):
-            record.input, record.output = (t.detach().cpu().numpy().copy() for t in (inputs[0], output))
-
-        return record_pass
-
-    handles = [modules[name].register_forward_hook(recorder(record)) for name, record in seen.items()]
+    handles = [modules[name].register_forward_hook(_recorder(name, record)) for name, record in seen.items()]
     try:
         yield seen
     finally:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import platform
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import scipy.stats
 
-from vsbook.checks import BadInput, one_of, write_beside
+from vsbook.checks import BadInput, as_vectors, one_of, write_beside
 
 __all__ = [
     "VERDICTS",
@@ -136,19 +137,28 @@ def measured(claim_id: str) -> str:
     return f"{mean} ± {sd}{f' {claim.unit}' if claim.unit else ''} ({n})"
 
 
+def _seeds(values, name: str = "runs") -> np.ndarray:
+    """The values of at least three seeds, finite: from fewer, or from NaN, no rule can judge."""
+    values = list(values) if isinstance(values, Iterable) else values
+    if isinstance(values, list) and len(values) < 3:
+        raise BadInput(f"{name}: expected at least 3 seeds, got {len(values)}; a spread needs them")
+    values = as_vectors(values, None, name)
+    if values.ndim != 1:
+        raise BadInput(f"{name}: expected one number a seed, got shape {values.shape}; choose a statistic")
+    return values
+
+
 def prediction_interval(values) -> tuple[float, float]:
     r"""Where one more seed would fall with probability 0.95: $\bar v \pm t_{0.975,\,n-1}\, s \sqrt{1 + 1/n}$.
 
     Raises:
-        BadInput: for fewer than three values.
+        BadInput: for fewer than three values, or values that aren't finite numbers.
 
     >>> [round(end, 3) for end in prediction_interval([1.0, 2.0, 3.0])]
     [-2.968, 6.968]
     """
-    values = np.asarray(list(values), dtype=float)
+    values = _seeds(values)
     n = len(values)
-    if n < 3:
-        raise BadInput(f"runs: expected at least 3 seeds, got {n}; a spread needs them")
     half = scipy.stats.t.ppf(0.975, n - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / n)
     return float(values.mean() - half), float(values.mean() + half)
 
@@ -160,9 +170,20 @@ def _meets(stated: str, interval: tuple[float, float]) -> bool:
 
 
 def judge(claim: Claim, runs: dict[int, float], control: dict) -> tuple[str, str]:
-    """The verdict that the claim's rule gives, and the sentence that says why."""
+    """The verdict that the claim's rule gives, and the sentence that says why.
+
+    Raises:
+        BadInput: for a rule of another kind, fewer than three seeds, or a control without what the rule asks for.
+    """
+    _seeds(runs.values())
     judges = {"value": _judge_value, "reading": _judge_reading, "exact": _judge_exact}
     return judges[one_of(claim.rule["kind"], judges, "rule")](claim, runs, control)
+
+
+def _of_control(control: dict, key: str):
+    if key not in control:
+        raise BadInput(f"control: expected one with {key!r}, got {', '.join(control) or 'none'}; the rule asks for it")
+    return control[key]
 
 
 def _judge_value(claim, runs, control):
@@ -171,14 +192,14 @@ def _judge_value(claim, runs, control):
     why = f"one more seed would fall between {ends} with probability 95 %; the paper states {claim.stated}"
     if not _meets(claim.stated, (low, high)):
         return "not reproduced", why
-    if claim.rule.get("artefact") and _meets(claim.stated, prediction_interval(control["runs"].values())):
+    if claim.rule.get("artefact") and _meets(claim.stated, prediction_interval(_of_control(control, "runs").values())):
         return "artefact", f"{why}; the control gives it too: {control['what']}"
     return "reproduced", why
 
 
 def _judge_reading(claim, runs, control):
     low, high = prediction_interval(runs.values())
-    bound = control["bound"] if claim.rule["bound"] == "null" else claim.rule["bound"]
+    bound = _of_control(control, "bound") if claim.rule["bound"] == "null" else claim.rule["bound"]
     above = one_of(claim.rule["side"], ("above", "below"), "side") == "above"
     holds = low > bound if above else high < bound
     interval = f"{low:{claim.format}} to {high:{claim.format}}"
@@ -187,7 +208,7 @@ def _judge_reading(claim, runs, control):
 
 
 def _judge_exact(claim, runs, control):
-    bound, worst, broken = claim.rule["bound"], max(runs.values()), min(control["runs"].values())
+    bound, worst, broken = claim.rule["bound"], max(runs.values()), min(_of_control(control, "runs").values())
     why = f"largest error {worst:.0e}, allowed {bound:.0e}; broken on purpose, the error is at least {broken:.0e}"
     return ("reproduced" if worst <= bound < broken else "not reproduced"), why
 

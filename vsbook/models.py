@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from vsbook.checks import one_of
+from vsbook.checks import one_of, whole_number
 
 __all__ = ["NETWORKS", "create", "fcnn1", "fcnn5"]
 
@@ -49,12 +49,12 @@ def create(network: str, seed: int) -> nn.Module:
     The global random state is left as it was.
 
     Raises:
-        BadInput: for a name that is not in `NETWORKS`.
+        BadInput: for a name that is not in `NETWORKS`, or a seed that is no whole number of at least 0.
 
     >>> bool((create("fcnn1", 3).layer1.weight == create("fcnn1", 3).layer1.weight).all())
     True
     """
     one_of(network, NETWORKS, "network")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(whole_number(seed, "seed"))
         return NETWORKS[network]()

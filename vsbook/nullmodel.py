@@ -8,7 +8,7 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-from vsbook.checks import BadInput, as_vectors
+from vsbook.checks import BadInput, as_vectors, instance_of, number, whole_number
 
 __all__ = [
     "energy_fraction_law",
@@ -20,8 +20,14 @@ __all__ = [
 
 
 def _checked_dimensions(n: int, r: int) -> None:
-    if not 1 <= r <= n:
+    if not whole_number(r, "r", 1) <= whole_number(n, "n", 1):
         raise BadInput(f"r: expected a dimension between 1 and n = {n}, got {r}; a random subspace needs both")
+
+
+def _checked_shape(shape) -> tuple[int, int]:
+    if not isinstance(shape, (tuple, list)) or len(shape) != 2:
+        raise BadInput(f"shape: expected (rows, columns), got {shape!r}; pass two whole numbers")
+    return whole_number(shape[0], "rows", 1), whole_number(shape[1], "columns", 1)
 
 
 def random_subspace(n: int, r: int, generator: np.random.Generator) -> Float[np.ndarray, "n r"]:
@@ -35,6 +41,7 @@ def random_subspace(n: int, r: int, generator: np.random.Generator) -> Float[np.
     True
     """
     _checked_dimensions(n, r)
+    instance_of(generator, np.random.Generator, "generator")
     return np.linalg.qr(generator.standard_normal((n, r)))[0]
 
 
@@ -62,14 +69,16 @@ def sampled_energy_fractions(x, r: int, draws: int, generator: np.random.Generat
     Images of a set resemble each other, so its law is wider than `energy_fraction_law`: it has to be sampled.
 
     Raises:
-        BadInput: for a set without energy, or r out of range.
+        BadInput: for a set without energy, r out of range, or draws below 1.
 
     >>> f = sampled_energy_fractions(np.eye(4), 2, 3, np.random.default_rng(0))
     >>> f.round(6).tolist()  # an isotropic set: every plane holds half
     [0.5, 0.5, 0.5]
     """
-    x = np.atleast_2d(as_vectors(x, None))
+    x = as_vectors(x, None)
+    x = x.reshape(-1, x.shape[-1])
     _checked_dimensions(x.shape[1], r)
+    whole_number(draws, "draws", 1)
     moments = x.T @ x  # (n, n): the energy in span(Q) is trace(Q' M Q)
     total = np.trace(moments)
     if total == 0:
@@ -83,17 +92,26 @@ def sampled_spectra(
 ) -> Float[np.ndarray, "draws k"]:
     """Singular values of `draws` matrices of that shape with independent normal entries of standard deviation `sd`.
 
+    Raises:
+        BadInput: unless the shape is two whole numbers, sd a number of at least 0, and draws at least 1.
+
     >>> sampled_spectra((2, 5), 1.0, 3, np.random.default_rng(0)).shape
     (3, 2)
     """
-    return np.linalg.svd(generator.normal(0, sd, (draws, *shape)), compute_uv=False)
+    size = (whole_number(draws, "draws", 1), *_checked_shape(shape))
+    generator = instance_of(generator, np.random.Generator, "generator")
+    return np.linalg.svd(generator.normal(0, number(sd, "sd"), size), compute_uv=False)
 
 
 def marchenko_pastur_edges(shape: tuple[int, int], sd: float) -> tuple[float, float]:
     r"""Where the singular values of a large random matrix end: $\mathrm{sd}\,|\sqrt{n} \pm \sqrt{m}|$.
 
+    Raises:
+        BadInput: unless the shape is two whole numbers and sd a number of at least 0.
+
     >>> marchenko_pastur_edges((4, 9), 1.0)
     (1.0, 5.0)
     """
-    m, n = np.sqrt(shape)
+    m, n = np.sqrt(_checked_shape(shape))
+    sd = number(sd, "sd")
     return float(sd * abs(n - m)), float(sd * (n + m))

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.patches import Polygon
 
+from vsbook.checks import BadInput, as_vectors
 from vsbook.subspaces import FourSubspaces
 
 __all__ = ["PALETTE", "draw_bars", "draw_big_picture", "draw_image", "draw_image_rows", "draw_spectra"]
@@ -18,10 +19,13 @@ PALETTE = {"signal": "#0072B2", "rejected": "#D55E00", "null": "#999999", "third
 def draw_image(image: Float[np.ndarray, " 784"], ax, limit: float | None = None):
     """A flattened square image; signed ones in blue (negative) to red (positive), white at zero.
 
-    `limit` is the value at full colour; the largest of the image if left out.
+    `limit` is the value at full colour; the largest of the image if left out. Raises BadInput if it isn't square.
     """
-    side = int(np.sqrt(np.size(image)))
-    limit = limit or float(np.abs(image).max())
+    image = as_vectors(image, None, "image")
+    side = int(np.sqrt(image.size))
+    if side**2 != image.size:
+        raise BadInput(f"image: expected one square image, got shape {image.shape}; draw others row by row")
+    limit = limit or float(np.abs(image).max()) or 1.0  # 1 for a blank image
     signed = np.min(image) < 0
     ax.imshow(
         np.reshape(image, (side, side)), cmap="RdBu_r" if signed else "gray_r", vmin=-limit if signed else 0, vmax=limit
@@ -32,6 +36,9 @@ def draw_image(image: Float[np.ndarray, " 784"], ax, limit: float | None = None)
 
 def draw_image_rows(rows: dict[str, Float[np.ndarray, "k 784"]], axes, titles=None):
     """Rows of images under their names, one colour scale a row, on a grid of axes (rows, k)."""
+    counts = [len(np.atleast_2d(images)) for images in rows.values()]
+    if np.atleast_2d(axes).shape != (len(counts), *set(counts)):
+        raise BadInput(f"axes: expected one for each image, got {np.shape(axes)} for rows of {counts}; match them")
     for axes_of_row, (name, images) in zip(np.atleast_2d(axes), rows.items(), strict=True):
         limit = float(np.abs(images).max())
         for ax, image in zip(axes_of_row, images, strict=True):
@@ -45,6 +52,7 @@ def draw_image_rows(rows: dict[str, Float[np.ndarray, "k 784"]], axes, titles=No
 def draw_spectra(spectra: dict[str, Float[np.ndarray, " k"]], ax):
     """Singular values against their number, one curve a name."""
     for (name, values), colour, marker in zip(spectra.items(), PALETTE.values(), "os^Dv", strict=False):
+        values = as_vectors(values, None, name)
         ax.plot(np.arange(1, len(values) + 1), values, marker=marker, ms=4, color=colour, label=name)
     ax.set(xlabel="number", ylabel="singular value", ylim=(0, None))
     ax.legend()
@@ -57,6 +65,7 @@ def draw_bars(
     """Bars side by side for each name, one colour a group; `horizontal` adds dashed lines with their labels."""
     width = 0.8 / len(groups)
     for k, ((group, values), colour) in enumerate(zip(groups.items(), PALETTE.values(), strict=False)):
+        values = as_vectors(values, len(names), group)
         ax.bar(np.arange(len(names)) + (k - (len(groups) - 1) / 2) * width, values, width, color=colour, label=group)
     for (label, height), style in zip((horizontal or {}).items(), ("--", ":", "-."), strict=False):
         ax.axhline(height, color="black", lw=1, ls=style, label=label)

@@ -11,7 +11,7 @@ import scipy.linalg
 from jaxtyping import Float
 from scipy.linalg.lapack import dormqr
 
-from vsbook.checks import BadInput, as_matrix, as_vectors
+from vsbook.checks import BadInput, as_matrix, as_vectors, number
 
 __all__ = [
     # rank
@@ -52,9 +52,7 @@ def rank_tolerance(singular_values: Float[np.ndarray, " k"], shape: tuple[int, i
 def _checked_tolerance(tol, singular_values, shape, dtype) -> float:
     if tol is None:
         return rank_tolerance(singular_values, shape, dtype)
-    if not (np.isscalar(tol) and np.isreal(tol) and np.isfinite(tol) and tol >= 0):
-        raise BadInput(f"tol: expected a finite number of at least 0, got {tol!r}; leave it out for the default policy")
-    return float(tol)
+    return number(tol, "tol")
 
 
 def _svd(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -305,7 +303,8 @@ def absorb_bias(W, bias) -> Float[np.ndarray, "m n+1"]:
     For *inverting*, subtract the bias instead: the pseudo-inverse of W' doesn't return 1 in the last coordinate.
 
     Args:
-        W: (m, n). bias: (m,).
+        W: (m, n), any unit.
+        bias: (m,), the unit of W x.
 
     Raises:
         BadInput: if the bias doesn't have one number a row.

@@ -4,7 +4,10 @@ Source: section 3 of the paper (learning rate, momentum, epochs); batch size and
 """
 
 import json
+import signal
 import struct
+import threading
+import zlib
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -17,7 +20,17 @@ from safetensors.torch import save
 from torch import nn
 from tqdm import tqdm
 
-from vsbook.checks import BadInput, as_vectors, existing_file, one_of, write_beside
+from vsbook.checks import (
+    BadInput,
+    as_real,
+    as_vectors,
+    existing_file,
+    instance_of,
+    number,
+    one_of,
+    whole_number,
+    write_beside,
+)
 from vsbook.data import ASSETS, MNIST_FILES, Images, Split, read_checked
 from vsbook.models import NETWORKS, create
 
@@ -32,6 +45,13 @@ class Recipe:
     momentum: float = 0.9
     batch_size: int = 32
     epochs: int = 20
+
+    def __post_init__(self) -> None:
+        """Refuse constants that describe no descent."""
+        for name, value in (("learning_rate", self.learning_rate), ("momentum", self.momentum)):
+            number(value, name)
+        for name, value in (("batch_size", self.batch_size), ("epochs", self.epochs)):
+            whole_number(value, name, 1)
 
 
 PAPER = Recipe()
@@ -60,16 +80,52 @@ def _mode(model: nn.Module, training: bool):
             module.training = mode
 
 
+@contextmanager
+def _between_batches():
+    """Ctrl-C waits for the end of a batch: in the midst of one, weights, momentum and step count don't agree."""
+    if threading.current_thread() is not threading.main_thread():  # no signal arrives there
+        yield lambda: None
+        return
+    asked = []
+
+    def check():
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, lambda *_: asked.append(True))
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+
+
 def logits(model: nn.Module, images) -> torch.Tensor:
-    """The network's outputs (N, classes) for images (N, ...), in its own type and eval mode, without gradients."""
-    dtype = next(model.parameters()).dtype
-    batches = torch.as_tensor(np.asarray(images)).to(dtype).split(1000)  # 1000 at a time: memory stays small
-    with _mode(model, training=False), torch.no_grad():
-        return torch.cat([model(batch) for batch in batches])
+    """The network's outputs (N, classes) for images (N, ...), in its own type and eval mode, without gradients.
+
+    Raises:
+        BadInput: if `model` isn't a network with weights, or the images aren't finite numbers in a shape that it takes.
+    """
+    parameter = next(instance_of(model, nn.Module, "model").parameters(), None)
+    if parameter is None:
+        raise BadInput("model: expected a network with weights, got one without; pass the whole network")
+    images = as_real(images, "images")
+    try:
+        batches = torch.tensor(images).to(parameter.dtype).split(1000)  # 1000 at a time: memory stays small
+        with _mode(model, training=False), torch.no_grad():
+            return torch.cat([model(batch) for batch in batches])
+    except (RuntimeError, IndexError) as error:
+        raise BadInput(
+            f"images: expected (N, ...) as the network takes them, got shape {images.shape} ({error}); reshape them"
+        ) from error
 
 
 def evaluate(model: nn.Module, data: Images) -> float:
-    """The share of images whose largest output is their label's, in eval mode: between 0 and 1."""
+    """The share of images whose largest output is their label's, in eval mode: between 0 and 1.
+
+    Raises:
+        BadInput: as `logits`, or if `data` isn't `vsbook.data.Images`.
+    """
+    instance_of(data, Images, "data")
     return float((logits(model, data.images).argmax(dim=1).numpy() == data.labels).mean())
 
 
@@ -91,20 +147,23 @@ def fit(
         progress: show a bar with the time left.
 
     Raises:
-        BadInput: if the state file belongs to another run or is damaged.
+        BadInput: if the state file belongs to another run or is damaged, or what comes in can't be trained with.
 
     Source: section 3 of the paper.
     """
-    images, labels = torch.from_numpy(split.train.images), torch.from_numpy(split.train.labels)
+    images, labels = _trainable(model, split)
+    instance_of(recipe, Recipe, "recipe")
+    state = None if state is None else Path(state)
     steps = -(-len(labels) // recipe.batch_size)  # in an epoch; the last batch may be smaller
-    run = {"recipe": asdict(recipe), "seed": seed, "model": str(model), "images": len(labels)}
+    run = {"recipe": asdict(recipe), "seed": whole_number(seed, "seed"), "model": str(model), "images": len(labels)}
+    run |= {"checksum": zlib.crc32(labels.numpy(), zlib.crc32(images.numpy()))}
     optimiser = torch.optim.SGD(model.parameters(), recipe.learning_rate, recipe.momentum)
     step = _resume(state, run, model, optimiser)
     bar = tqdm(
         total=recipe.epochs * steps, initial=step, unit="batch", disable=not progress, mininterval=0.5, leave=False
     )
     try:
-        with _one_thread(), _mode(model, training=True), bar:
+        with _one_thread(), _mode(model, training=True), bar, _between_batches() as check_interrupt:
             while step < recipe.epochs * steps:
                 epoch, within = divmod(step, steps)
                 order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(labels)))
@@ -114,15 +173,31 @@ def fit(
                     optimiser.step()
                     step += 1
                     bar.update()
+                    check_interrupt()
                 _suspend(state, run, step, model, optimiser)
                 bar.set_description(
                     f"epoch {epoch + 1}/{recipe.epochs}, validation accuracy {evaluate(model, split.validation):.2%}"
                 )
+                check_interrupt()
     except KeyboardInterrupt:
         _suspend(state, run, step, model, optimiser)
         raise
     if state is not None:
         state.unlink(missing_ok=True)
+
+
+def _trainable(model: nn.Module, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
+    """The training images and labels as tensors, once they are known to fit the network."""
+    train = instance_of(split, Split, "split").train
+    images, labels = as_real(train.images, "images"), as_real(train.labels, "labels").astype(np.int64)
+    classes = logits(model, images[:1]).shape[-1]
+    if labels.min() < 0 or labels.max() >= classes:
+        raise BadInput(
+            f"labels: expected 0 to {classes - 1}, one for each output, got {labels.min()} to {labels.max()}; "
+            "take a network with as many outputs as classes"
+        )
+    parameter = next(model.parameters())
+    return torch.tensor(images).to(parameter.dtype), torch.tensor(labels)
 
 
 def _suspend(state: Path | None, run: dict, step: int, model: nn.Module, optimiser: torch.optim.SGD) -> None:
@@ -146,11 +221,15 @@ def _resume(state: Path | None, run: dict, model: nn.Module, optimiser: torch.op
             f"{state}: expected the state of this run, got that of another recipe, seed or network; "
             "delete it or name another file"
         )
-    model.load_state_dict({k.removeprefix("weight."): t for k, t in tensors.items() if k.startswith("weight.")})
+    try:
+        step = int(header["step"])
+        model.load_state_dict({k.removeprefix("weight."): t for k, t in tensors.items() if k.startswith("weight.")})
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{state}: expected a whole resume state, got a damaged one ({error}); delete it") from None
     for name, parameter in model.named_parameters():
         if f"momentum.{name}" in tensors:
             optimiser.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"]
-    return int(header["step"])
+    return step
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -176,7 +255,14 @@ def provenance(network: str, recipe: Recipe, seed: int, test_accuracy: float) ->
 
 
 def save_checkpoint(path, model: nn.Module, header: dict[str, str]) -> None:
-    """Write the weights as safetensors with `header` (see `provenance`), beside and then into place."""
+    """Write the weights as safetensors with `header` (see `provenance`), beside and then into place.
+
+    Raises:
+        BadInput: if `model` isn't a network, the header isn't of strings, or nothing can be written there.
+    """
+    instance_of(model, nn.Module, "model")
+    for value in (*instance_of(header, dict, "header"), *header.values()):
+        instance_of(value, str, "header")
     write_beside(path, save(model.state_dict(), header))
 
 
@@ -190,7 +276,7 @@ def load_checkpoint(path, network: str | None = None) -> nn.Module:
     Raises:
         BadInput: if the file is missing, truncated, of another network, or holds tensors of other names or shapes.
     """
-    path = Path(path)
+    path = existing_file(path)
     tensors, header = _read(path)
     found = header.get("network", "no name")
     if found not in NETWORKS or (network or found) != found:
@@ -199,13 +285,16 @@ def load_checkpoint(path, network: str | None = None) -> nn.Module:
             f"{path}: expected a checkpoint of {wanted}, got one of {found}; name the network it was made for"
         )
     model = create(found, seed=0)
+    strange = [f"{name} of {t.dtype}" for name, t in tensors.items() if not t.is_floating_point()]
+    if strange:
+        raise BadInput(f"{path}: expected tensors of a floating type, got {strange[0]}; train it again")
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise BadInput(
             f"{path}: expected the tensors of {found}, got others ({' '.join(str(error).split())}); train it again"
         ) from None
-    as_vectors(np.concatenate([t.numpy().ravel() for t in tensors.values()]), None, str(path))
+    as_vectors(np.concatenate([t.double().numpy().ravel() for t in tensors.values()]), None, str(path))
     return model.eval()
 
 

@@ -1,0 +1,252 @@
+"""What the project promises of its own source: who imports whom, docstrings that run, sizes, and nothing unpickled."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import pkgutil
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import vsbook
+
+ROOT = Path(vsbook.__file__).parent.parent
+ROOMS = sorted(m.name for m in pkgutil.iter_modules(vsbook.__path__))
+SOURCES = sorted(
+    path
+    for folder in ("vsbook", "evidence", "tests", "tools")
+    for path in (ROOT / folder).rglob("*.py")
+    if "_build" not in path.parts
+)
+PRODUCT = [path for path in SOURCES if path.parent.name in ("vsbook", "evidence", "tools")]
+
+
+def relative(path):
+    return str(path.relative_to(ROOT))
+
+
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+# who imports whom
+
+
+def lint_imports(folder):
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"]
+    return subprocess.run(
+        command, cwd=folder, env={"PYTHONPATH": str(folder), "PATH": ""}, capture_output=True, text=True
+    )
+
+
+def test_lower_rooms_know_nothing_of_higher_ones():
+    done = lint_imports(ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 kept, 0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("room", "line"),
+    [("subspaces", "from vsbook import data"), ("layers", "import vsbook.training"), ("checks", "import vsbook.cli")],
+    ids=["upwards", "sibling", "to the top"],
+)
+def test_the_contract_can_be_broken(tmp_path, room, line):
+    shutil.copytree(ROOT / "vsbook", tmp_path / "vsbook", ignore=shutil.ignore_patterns("assets", "__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / "vsbook" / f"{room}.py").open("a") as file:
+        file.write(f"\n\ndef _planted():\n    {line}\n")
+    done = lint_imports(tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "0 kept, 1 broken" in done.stdout
+
+
+def test_matplotlib_in_one_room_torch_only_above():
+    """The rooms that import them, at the top of the file or inside a function."""
+
+    def imports(path):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Import):
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            if isinstance(node, ast.ImportFrom):
+                yield node.module.partition(".")[0]
+
+    found = {room: set(imports(ROOT / "vsbook" / f"{room}.py")) for room in ROOMS}
+    assert [room for room in ROOMS if "matplotlib" in found[room]] == ["plots"]
+    assert {room for room in ROOMS if "torch" in found[room]} == {"layers", "models", "training"}
+
+
+# docstrings
+
+
+def public():
+    """Every public name of every room, and the public methods of the classes among them."""
+    for room in ROOMS:
+        module = importlib.import_module(f"vsbook.{room}")
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if inspect.isfunction(thing) or inspect.isclass(thing):
+                yield f"{room}.{name}", thing
+            if inspect.isclass(thing):
+                for key, member in vars(thing).items():
+                    member = getattr(member, "fget", None) or getattr(member, "func", None) or member
+                    member = getattr(member, "__func__", member)
+                    if inspect.isfunction(member) and not key.startswith("_"):
+                        yield f"{room}.{name}.{key}", member
+
+
+PUBLIC = dict(public())
+
+# Functions whose docstring runs no example, each with the reason. Classes are shown by their functions.
+NO_EXAMPLE = {
+    "cli.main": "it ends the process; test_doors runs it",
+    "ledger.judge": "takes a whole claim; test_ledger has its rules one by one",
+    "ledger.measured": "its text changes with the results",
+    "ledger.paper_map": "its text is the whole map",
+    "ledger.record": "it writes a file",
+    "ledger.result": "its value changes with the results",
+    "ledger.verdict": "its value changes with the results",
+    "plots.draw_bars": "it draws",
+    "plots.draw_big_picture": "it draws",
+    "plots.draw_image": "it draws",
+    "plots.draw_image_rows": "it draws",
+    "plots.draw_spectra": "it draws",
+    "training.evaluate": "needs a trained network; test_training has it",
+    "training.fit": "it trains; test_training has it",
+    "training.load_checkpoint": "it reads a file; `training.load` shows it",
+    "training.logits": "needs a trained network; test_training has it",
+    "training.save_checkpoint": "it writes a file",
+}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_public_name_is_listed_and_exists(room):
+    module = importlib.import_module(f"vsbook.{room}")
+    for name in module.__all__:
+        assert hasattr(module, name)
+    defined = {
+        name
+        for name, thing in vars(module).items()
+        if not name.startswith("_")
+        and (inspect.isfunction(thing) or inspect.isclass(thing))
+        and thing.__module__ == module.__name__
+    }
+    listed = set(module.__all__)
+    helpers = {
+        "cli": {"train", "ledger"},  # commands
+        "data": {"read_checked"},
+        "training": {"provenance"},
+    }
+    assert defined - listed == helpers.get(room, set())
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_says_what_it_is(name):
+    assert len((inspect.getdoc(PUBLIC[name]) or "").split()) >= 4
+
+
+def trivial(function):
+    """One statement beside the docstring, or none."""
+    return len(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0].body) <= 2
+
+
+FUNCTIONS = [name for name, thing in PUBLIC.items() if inspect.isfunction(thing) and not name.startswith("checks.")]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_public_function_runs_an_example(name):
+    examples = doctest.DocTestParser().get_examples(PUBLIC[name].__doc__ or "")
+    owner = name.rpartition(".")[0]
+    method = owner in PUBLIC
+    assert (
+        examples or trivial(PUBLIC[name]) or name in NO_EXAMPLE or (method and ">>>" in (PUBLIC[owner].__doc__ or ""))
+    )
+
+
+def test_no_exemption_is_out_of_date():
+    assert set(NO_EXAMPLE) <= set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_examples_in_docstrings_hold(room):
+    module = importlib.import_module(f"vsbook.{room}")
+    failures = doctest.testmod(module, verbose=False)
+    assert failures.failed == 0
+
+
+def test_the_examples_are_there():
+    """A run of no examples would pass."""
+    counts = {room: doctest.testmod(importlib.import_module(f"vsbook.{room}")).attempted for room in ROOMS}
+    assert all(
+        counts[room] > 0 for room in ("subspaces", "nullmodel", "data", "models", "layers", "training", "ledger")
+    )
+
+
+# sizes
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=relative)
+def test_modules_and_functions_fit(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            documented = ast.get_docstring(node) is not None
+            first = node.body[1] if documented and len(node.body) > 1 else node.body[0]
+            # what is read as code: from the first statement after the docstring
+            assert node.end_lineno - first.lineno + 1 <= 40, node.name
+
+
+def tracked():
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    names = [name for name in done.stdout.split("\0") if name]
+    return [ROOT / name for name in names if (ROOT / name).is_file()] or [p for p in ROOT.rglob("*") if p.is_file()]
+
+
+def test_what_ships_is_small():
+    """Now under 40 MB in all; with everything that is planned it is to stay under 120 MB."""
+    assert sum(path.stat().st_size for path in tracked()) < 40e6
+
+
+# what the source must not hold
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=relative)
+def test_nothing_is_unpickled(path):
+    """No pickle in any form: torch.load, numpy.load, joblib, shelve, eval and exec are as bad."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
+            assert not {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"} & set(names)
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("torch.load", "np.load", "numpy.load", "eval", "exec")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "vsbook").glob("*.py")), ids=relative)
+def test_nothing_is_shown_or_seeded_behind_the_users_back(path):
+    calls = {ast.unparse(node.func) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)}
+    assert not {"plt.show", "np.random.seed", "random.seed", "torch.use_deterministic_algorithms", "print"} & calls
+    assert "torch.manual_seed" not in calls or path.name == "models.py"  # there within fork_rng
+
+
+def test_ruff_is_content():
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--no-cache", "."], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_ruff_knows_the_rules_for_docstrings():
+    """D in the project's own configuration, so that `ruff check` holds them everywhere in the package."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--no-cache", "--stdin-filename", "vsbook/planted.py", "-"],
+        cwd=ROOT,
+        input='"""A room."""\n\n\ndef planted():\n    return 1\n',
+        capture_output=True,
+        text=True,
+    )
+    assert "D103" in done.stdout

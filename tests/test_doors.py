@@ -1,0 +1,362 @@
+"""Every public door, and what may not come through it: one `BadInput`, one line, with a remedy."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")  # no window on any machine
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vsbook import checks, data, layers, ledger, models, nullmodel, plots, subspaces, training
+from vsbook.checks import BadInput
+from vsbook.subspaces import FourSubspaces
+
+ROOT = Path(ledger.__file__).parent.parent
+S = FourSubspaces.of([[1.0, 2, 3], [4, 5, 6]])
+RNG = np.random.default_rng(0)
+NAN, INF = float("nan"), float("inf")
+
+# what is no array of finite real numbers, whatever its shape
+NO_NUMBERS = {
+    "NaN": lambda shape: np.full(shape, NAN),
+    "one NaN in float32": lambda shape: np.where(np.arange(np.prod(shape)) == 0, NAN, 1).reshape(shape).astype("f4"),
+    "infinity": lambda shape: np.full(shape, -INF),
+    "complex": lambda shape: np.ones(shape, complex),
+    "strings": lambda shape: np.full(shape, "1"),
+    "bytes": lambda shape: np.full(shape, b"1"),
+    "objects": lambda shape: np.full(shape, object()),
+    "booleans": lambda shape: np.ones(shape, bool),
+    "dates": lambda shape: np.full(shape, np.datetime64("2024-01-01")),
+    "empty": lambda shape: np.ones((0, *shape[1:])),
+    "None": lambda shape: None,
+    "a string": lambda shape: "12",
+    "a dictionary": lambda shape: {"a": 1},
+    "ragged": lambda shape: [[1.0, 2.0], [1.0]],
+    "a number": lambda shape: 1.0,
+    "a tensor with gradients": lambda shape: torch.ones(shape, requires_grad=True),
+    "wrong shape": lambda shape: np.ones((*shape[:-1], shape[-1] + 1)) if len(shape) == 1 else np.ones((2, 2, 2, 2)),
+}
+
+# each door for arrays, and the shape that it takes
+ARRAY_DOORS = {
+    "FourSubspaces.of": (FourSubspaces.of, (2, 3)),
+    "numerical_rank": (subspaces.numerical_rank, (2, 3)),
+    "absorb_bias, W": (lambda v: subspaces.absorb_bias(v, [1, 2]), (2, 3)),
+    "absorb_bias, bias": (lambda v: subspaces.absorb_bias(np.ones((2, 3)), v), (2,)),
+    "project_row": (S.project_row, (3,)),
+    "project_null": (S.project_null, (3,)),
+    "project_column": (S.project_column, (2,)),
+    "project_left_null": (S.project_left_null, (2,)),
+    "energy_split": (S.energy_split, (3,)),
+    "pinv": (S.pinv, (2,)),
+    "neuron_projection, w": (lambda v: subspaces.neuron_projection(v, [1, 2, 3]), (3,)),
+    "neuron_projection, x": (lambda v: subspaces.neuron_projection([1, 2, 3], v), (3,)),
+    "class_averages, images": (lambda v: data.class_averages(v, np.arange(10)), (10, 784)),
+    "class_averages, labels": (lambda v: data.class_averages(np.ones((10, 4)), v), (10,)),
+    "logits": (lambda v: training.logits(models.create("fcnn1", 0), v), (2, 784)),
+    "as_matrix": (checks.as_matrix, (2, 2)),
+}
+
+
+def assert_one_line(message):
+    assert "expected" in message, message
+    assert any(word in message for word in (" got ", " found ", " came")), message
+    assert ";" in message, "what to do comes after a semicolon: " + message
+    assert "\n" not in message
+
+
+def assert_refused(call):
+    with pytest.raises(BadInput) as caught:
+        call()
+    assert_one_line(str(caught.value))
+
+
+@pytest.mark.parametrize("what", NO_NUMBERS)
+@pytest.mark.parametrize("door", ARRAY_DOORS)
+def test_doors_for_arrays(door, what):
+    function, shape = ARRAY_DOORS[door]
+    assert_refused(lambda: function(NO_NUMBERS[what](shape)))
+
+
+@pytest.mark.parametrize("door", ARRAY_DOORS)
+def test_the_doors_are_open(door):
+    """What has the right shape comes in: the refusals above are of the input, not of everything."""
+    function, shape = ARRAY_DOORS[door]
+    function(np.arange(10) if door == "class_averages, labels" else np.ones(shape))
+
+
+@pytest.mark.parametrize("what", [w for w in NO_NUMBERS if w != "wrong shape"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        subspaces.append_one,
+        lambda v: nullmodel.sampled_energy_fractions(v, 1, 2, RNG),
+        lambda v: plots.draw_image(v, plt.figure().add_subplot()),
+        lambda v: plots.draw_spectra({"one": v}, plt.figure().add_subplot()),
+        lambda v: plots.draw_bars(["a", "b"], {"one": v}, plt.figure().add_subplot(), "y"),
+    ],
+    ids=["append_one", "sampled_energy_fractions", "draw_image", "draw_spectra", "draw_bars"],
+)
+def test_doors_that_take_any_length(function, what):
+    assert_refused(lambda: function(NO_NUMBERS[what]((3,))))
+    plt.close("all")
+
+
+class Silent(nn.Module):
+    """No weights."""
+
+
+def fit(**changes):
+    part = data.Images(np.zeros((4, 784), np.float32), np.arange(4))
+    arguments = {
+        "model": models.create("fcnn1", 0),
+        "split": data.Split(part, part, part),
+        "recipe": training.Recipe(epochs=1),
+        "seed": 0,
+        "progress": False,
+    }
+    return training.fit(**(arguments | changes))
+
+
+def images(values, labels):
+    part = data.Images(np.asarray(values), np.asarray(labels))
+    return data.Split(part, part, part)
+
+
+CLAIM = ledger.claims()["fcnn1-condition-number"]
+READING = ledger.claims()["signal-vectors-decrease"]
+EXACT = ledger.claims()["bias-absorbed"]
+RUNS = {0: 1.0, 1: 2.0, 2: 3.0}
+
+REFUSED = {
+    # numbers
+    **{
+        f"tol {tol!r}": lambda tol=tol: FourSubspaces.of(np.eye(2), tol)
+        for tol in (-1, NAN, INF, "1", 1j, 1 + 0j, [1.0], True, np.array([1.0, 2.0]))
+    },
+    **{f"split seed {s!r}": lambda s=s: data.mnist_split(s) for s in (None, -1, 1.5, "0", True, 2**70)},
+    **{f"create seed {s!r}": lambda s=s: models.create("fcnn1", s) for s in (None, -1, 1.5, "0", 2**70)},
+    **{
+        f"subspace {n!r} {r!r}": lambda n=n, r=r: nullmodel.random_subspace(n, r, RNG)
+        for n, r in [(3, 4), (3, 0), (0, 0), (3.0, 2), (3, "2"), (None, 1), (3, NAN)]
+    },
+    "law of everything": lambda: nullmodel.energy_fraction_law(3, 3),
+    "law of nothing": lambda: nullmodel.energy_fraction_law(3, 0),
+    "subspace without generator": lambda: nullmodel.random_subspace(3, 2, None),
+    "subspace with a seed": lambda: nullmodel.random_subspace(3, 2, 0),
+    "fractions with a seed": lambda: nullmodel.sampled_energy_fractions(np.eye(3), 2, 2, 0),
+    "fractions, no draws": lambda: nullmodel.sampled_energy_fractions(np.eye(3), 2, 0, RNG),
+    "fractions of blanks": lambda: nullmodel.sampled_energy_fractions(np.zeros((3, 3)), 2, 2, RNG),
+    "fractions, r too large": lambda: nullmodel.sampled_energy_fractions(np.eye(3), 4, 2, RNG),
+    **{
+        f"spectra {shape!r} {sd!r} {draws!r}": lambda a=(shape, sd, draws): nullmodel.sampled_spectra(*a, RNG)
+        for shape, sd, draws in [
+            *[((2,), 1, 1), (4, 1, 1), ("ab", 1, 1), ((0, 2), 1, 1), ((2, 2), -1, 1)],
+            *[((2, 2), NAN, 1), ((2, 2), "1", 1), ((2, 2), 1, 0), ((2, 2), 1, 1.5), ((2.0, 2), 1, 1)],
+        ]
+    },
+    "spectra with a seed": lambda: nullmodel.sampled_spectra((2, 2), 1.0, 1, 0),
+    "edges of a row": lambda: nullmodel.marchenko_pastur_edges((3,), 1.0),
+    "edges, negative": lambda: nullmodel.marchenko_pastur_edges((3, -3), 1.0),
+    "edges, sd": lambda: nullmodel.marchenko_pastur_edges((3, 3), INF),
+    # neurons and labels
+    "a silent neuron": lambda: subspaces.neuron_projection([0, 0], [1, 2]),
+    "a blank image": lambda: subspaces.neuron_projection([1, 0], [[1, 2], [0, 0]]),
+    "two neurons": lambda: subspaces.neuron_projection(np.eye(2), [1, 2]),
+    "two biases": lambda: subspaces.absorb_bias(np.eye(2), np.eye(2)),
+    "a missing digit": lambda: data.class_averages(np.ones((9, 4)), np.arange(9)),
+    "a digit too many": lambda: data.class_averages(np.ones((11, 4)), np.arange(11)),
+    "half a digit": lambda: data.class_averages(np.ones((11, 4)), [*range(10), 0.5]),
+    "class 10": lambda: data.mnist().test.of_class(10),
+    "class '1'": lambda: data.mnist().test.of_class("1"),
+    "labels left over": lambda: data.Images(np.zeros((2, 784)), np.zeros(3)),
+    **{f"MNIST in {f!r}": lambda f=f: data.mnist(f) for f in ("/nowhere", None, Path("/"), 3, ["a"])},
+    # networks and layers
+    **{f"network {n!r}": lambda n=n: models.create(n, 0) for n in ("vgg", "", None, 3, ["fcnn1"], {}, np.ones(2))},
+    **{f"load {n!r}": lambda n=n: training.load(n) for n in ("vgg", None, ["fcnn1"], "../fcnn1")},
+    **{f"checkpoint at {p!r}": lambda p=p: training.load_checkpoint(p) for p in (None, 3, "/nowhere", "/", b"\0")},
+    **{f"weights of {m!r}": lambda m=m: layers.named_weights(m) for m in (None, "fcnn1", nn.Linear, {"a": 1})},
+    "an unknown layer": lambda: layers.named_weights(models.create("fcnn1", 0))["layer2"],
+    "layer None": lambda: layers.named_weights(models.create("fcnn1", 0))[None],
+    "layer [0]": lambda: layers.named_weights(models.create("fcnn1", 0))[[0]],
+    **{
+        f"capture {names!r}": lambda names=names: layers.capture(models.create("fcnn1", 0), names).__enter__()
+        for names in (["layer2"], "layer1", None, 3, [None], [["layer1"]])
+    },
+    "capture of nothing": lambda: layers.capture(None, ["layer1"]).__enter__(),
+    # training
+    **{
+        f"recipe {change}": lambda change=change: training.Recipe(**change)
+        for change in [
+            *[{"learning_rate": -1}, {"learning_rate": NAN}, {"learning_rate": "1"}, {"momentum": -0.1}],
+            *[{"batch_size": 0}, {"batch_size": 1.5}, {"epochs": 0}, {"epochs": None}],
+        ]
+    },
+    "replaced recipe": lambda: replace(training.PAPER, epochs=-1),
+    **{
+        f"fit {key} {value!r}": lambda key=key, value=value: fit(**{key: value})
+        for key, value in [
+            *[("model", None), ("model", Silent()), ("split", None), ("recipe", {}), ("seed", None)],
+            *[("seed", -1), ("state", Path("/")), ("model", nn.Linear(7, 10)), ("model", nn.Linear(784, 3))],
+        ]
+    },
+    "fit NaN": lambda: fit(split=images(np.full((3, 784), NAN), [0, 1, 2])),
+    "fit nothing": lambda: fit(split=images(np.ones((0, 784)), np.zeros(0, int))),
+    "fit other labels": lambda: fit(split=images(np.ones((2, 784)), [0, 10])),
+    "fit negative labels": lambda: fit(split=images(np.ones((2, 784)), [0, -1])),
+    "logits of nothing": lambda: training.logits(None, np.ones((2, 784))),
+    "logits without weights": lambda: training.logits(Silent(), np.ones((2, 784))),
+    "evaluate arrays": lambda: training.evaluate(models.create("fcnn1", 0), np.ones((2, 784))),
+    "save nothing": lambda: training.save_checkpoint("/tmp/x", None, {}),
+    "save a header of numbers": lambda: training.save_checkpoint("/tmp/x", models.create("fcnn1", 0), {"seed": 0}),
+    "save without header": lambda: training.save_checkpoint("/tmp/x", models.create("fcnn1", 0), None),
+    "save where nothing can be": lambda: training.save_checkpoint("/dev/null/x", models.create("fcnn1", 0), {}),
+    # the ledger
+    **{
+        f"{door.__name__} {claim!r}": lambda door=door, claim=claim: door(claim)
+        for door in (ledger.result, ledger.verdict, ledger.measured)
+        for claim in ("nope", "", None, 3, ["a"])
+    },
+    **{
+        f"interval {v!r}": lambda v=v: ledger.prediction_interval(v)
+        for v in ([], [1.0, 2.0], [1.0, 2.0, NAN], ["a", "b", "c"], None, 3, np.ones((3, 3)), [None] * 3)
+    },
+    "judge two seeds": lambda: ledger.judge(CLAIM, {0: 7.2, 1: 7.3}, {"runs": RUNS}),
+    "judge two seeds, exact": lambda: ledger.judge(EXACT, {0: 0.0, 1: 0.0}, {"runs": RUNS}),
+    "judge NaN": lambda: ledger.judge(EXACT, RUNS | {2: NAN}, {"runs": RUNS}),
+    "judge without control": lambda: ledger.judge(EXACT, RUNS, {}),
+    "judge without null": lambda: ledger.judge(READING, RUNS, {"mean": 1.0}),
+    "judge by another rule": lambda: ledger.judge(replace(CLAIM, rule={"kind": "vote"}), RUNS, {}),
+    "judge on no side": lambda: ledger.judge(
+        replace(CLAIM, rule={"kind": "reading", "side": "beside", "bound": 1}), RUNS, {}
+    ),
+    "record what nobody claimed": lambda: ledger.record("nope", None, "", ROOT),
+    # pictures
+    "an oblong image": lambda: plots.draw_image(np.ones(783), None),
+    "bars without names": lambda: plots.draw_bars(["a"], {"x": [1.0, 2.0]}, plt.figure().add_subplot(), "y"),
+    "rows without axes": lambda: plots.draw_image_rows({"x": np.ones((3, 4))}, plt.figure().subplots(1, 2)),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused(what):
+    assert_refused(REFUSED[what])
+    plt.close("all")
+
+
+def test_pictures_of_what_is_right():
+    """The doors of `plots` are open, and what is drawn is what came."""
+    figure, axes = plt.subplots(2, 3)
+    rows = {"ink": np.ones((3, 9)), "signed": -np.eye(9)[:3]}
+    assert plots.draw_image_rows(rows, axes, ["a", "b", "c"]) is axes
+    np.testing.assert_array_equal(axes[1, 2].images[0].get_array(), -np.eye(9)[2].reshape(3, 3))
+    assert axes[1, 2].images[0].get_clim() == (-1, 1)
+    assert axes[0, 0].images[0].get_clim() == (0, 1)
+    ax = figure.add_subplot()
+    assert plots.draw_image(np.zeros(4), ax) is ax
+    assert plots.draw_image(np.eye(28), ax) is ax
+    figure.canvas.draw()
+    plt.close("all")
+    ax = plots.draw_spectra({"s": [3.0, 2.0]}, plt.figure().add_subplot())
+    assert ax.lines[0].get_xydata().tolist() == [[1, 3], [2, 2]]
+    ax = plots.draw_bars(["a", "b"], {"x": [1, 2], "y": [3, 4]}, plt.figure().add_subplot(), "y", {"limit": 2.5})
+    assert [bar.get_height() for bar in ax.patches] == [1, 2, 3, 4]
+    texts = [t.get_text() for t in plots.draw_big_picture(S, plt.figure().add_subplot()).texts]
+    assert [t.split()[-1] for t in texts if "dim" in t] == ["2", "1", "2", "0"]
+    plt.close("all")
+
+
+# the command line
+
+
+def vsbook(*arguments, folder, **environment):
+    """Run it as a user does: exit status, stdout, stderr."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")} | environment
+    command = [sys.executable, "-c", "from vsbook.cli import main; main()", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
+
+WRONG = {
+    "unknown network": ["train", "nope"],
+    "unknown claim": ["ledger", "nope"],
+    "empty claim": ["ledger", ""],
+    "negative seed": ["train", "fcnn1", "--seed", "-1"],
+    "seed in words": ["train", "fcnn1", "--seed", "one"],
+    "no epochs": ["train", "fcnn1", "--epochs", "0"],
+    "unknown command": ["fly"],
+    "unknown option": ["ledger", "--nope"],
+    "network missing": ["train"],
+    "output exists": ["train", "fcnn1", "--output", "here.safetensors"],
+    "output is a folder": ["train", "fcnn1", "--output", "folder"],
+    "output below a file": ["train", "fcnn1", "--output", "here.safetensors/x.safetensors"],
+    "output where nothing can be": ["train", "fcnn1", "--output", "/proc/nowhere/x.safetensors"],
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_the_command_line_prints_one_line_and_exits_with_2(tmp_path, what):
+    (tmp_path / "here.safetensors").write_bytes(b"mine")
+    (tmp_path / "folder").mkdir()
+    done = vsbook(*WRONG[what], folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert (tmp_path / "here.safetensors").read_bytes() == b"mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "here.safetensors"]
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(tmp_path):
+    done = vsbook("train", "fcnn1", "--epochs", "1", folder=tmp_path, XDG_CACHE_HOME="/dev/null")
+    assert done.returncode == 2
+    assert done.stderr.rstrip().split("\r")[-1].lstrip().startswith("error: ") or "\nerror: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["train", "--help"], ["ledger", "--help"]], ids=" ".join)
+def test_help_is_no_error(tmp_path, arguments):
+    done = vsbook(*arguments, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage" in done.stdout
+
+
+def test_the_ledger_on_the_command_line(tmp_path):
+    done = vsbook("ledger", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    first_lines = [line.split(": ")[0] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert first_lines == list(ledger.claims())
+    one = vsbook("ledger", "fcnn1-condition-number", folder=tmp_path)
+    assert f"fcnn1-condition-number: {ledger.verdict('fcnn1-condition-number')}" in one.stdout
+    assert "stated 7.22; measured" in one.stdout
+
+
+# the import
+
+
+def test_the_import_loads_neither_torch_nor_matplotlib():
+    code = "import sys, vsbook; print([m for m in ('torch', 'matplotlib', 'numpy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert done.stdout.strip() == b"[]", done.stderr
+
+
+@pytest.mark.parametrize("room", ["subspaces", "nullmodel", "checks"])
+def test_the_numpy_rooms_load_no_torch(room):
+    code = f"import sys, vsbook.{room}; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert done.stdout.strip() == b"[]", done.stderr
+
+
+def test_the_import_takes_no_time():
+    """Timed inside the process, so that the interpreter's own start doesn't count; the best of five, as others work."""
+    code = "import time; t = time.perf_counter(); import vsbook; print(time.perf_counter() - t)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    times = [float(subprocess.check_output([sys.executable, "-c", code], env=environment)) for _ in range(5)]
+    assert min(times) < 0.3

@@ -1,0 +1,488 @@
+"""The recipe, resuming without loss, checkpoints and their provenance; FCNN1 trained again from nothing."""
+
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save, save_file
+from torch import nn
+
+from vsbook import ledger, training
+from vsbook.checks import BadInput
+from vsbook.data import MNIST_FILES, Images, Split, mnist, mnist_split
+from vsbook.layers import named_weights
+from vsbook.models import NETWORKS, create
+from vsbook.subspaces import FourSubspaces
+from vsbook.training import PAPER, Recipe, evaluate, fit, load, load_checkpoint, logits, provenance, save_checkpoint
+
+SMALL = Recipe(epochs=3)
+
+
+@pytest.fixture(scope="module")
+def split():
+    """The first images of each part: 10 batches of 32 and one of 5 an epoch."""
+    test = mnist().test
+    return Split(*(Images(test.images[a:b], test.labels[a:b]) for a, b in [(0, 325), (325, 425), (425, 625)]))
+
+
+def weights(model):
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def assert_same_bits(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def trained(split, recipe=SMALL, seed=0, network="fcnn1", **options):
+    model = create(network, seed)
+    fit(model, split, recipe, seed, progress=False, **options)
+    return model
+
+
+# the recipe
+
+
+def test_the_papers_constants():
+    assert (PAPER.learning_rate, PAPER.momentum, PAPER.batch_size, PAPER.epochs) == (0.001, 0.9, 32, 20)
+
+
+def by_hand(W, b, images, labels, recipe, seed):
+    """The descent written out in float64: softmax's gradient, SELU's slope, momentum as PyTorch defines it."""
+    alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    W, b, vW, vb = W.copy(), b.copy(), np.zeros_like(W), np.zeros_like(b)
+    for epoch in range(recipe.epochs):
+        order = np.random.default_rng([seed, epoch]).permutation(len(labels))
+        for start in range(0, len(order), recipe.batch_size):
+            x, y = images[order[start : start + recipe.batch_size]], labels[order[start : start + recipe.batch_size]]
+            z = x @ W.T + b
+            out = scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
+            p = np.exp(out - out.max(axis=1, keepdims=True))
+            p /= p.sum(axis=1, keepdims=True)
+            p[np.arange(len(y)), y] -= 1
+            slope = p / len(y) * scale * np.where(z > 0, 1, alpha * np.exp(np.minimum(z, 0)))
+            vW, vb = recipe.momentum * vW + slope.T @ x, recipe.momentum * vb + slope.sum(axis=0)
+            W, b = W - recipe.learning_rate * vW, b - recipe.learning_rate * vb
+    return W, b
+
+
+@pytest.mark.parametrize(
+    "recipe", [SMALL, Recipe(0.05, 0.5, 50, 2), Recipe(0.01, 0.0, 400, 2)], ids=["paper's", "another", "one batch"]
+)
+def test_the_descent_is_the_one_written_out_by_hand(split, recipe):
+    model = create("fcnn1", 2)
+    start = [p.detach().double().numpy() for p in (model.layer1.weight, model.layer1.bias)]
+    W, b = by_hand(*start, split.train.images.astype(float), split.train.labels, recipe, seed=2)
+    fit(model, split, recipe, 2, progress=False)
+    # float32 weights of about 0.05 after some thirty steps: a few eps (1.2e-7) of the largest, 0.2
+    np.testing.assert_allclose(model.layer1.weight.detach().numpy(), W, atol=1e-6)
+    np.testing.assert_allclose(model.layer1.bias.detach().numpy(), b, atol=1e-6)
+
+
+def test_the_seed_orders_the_images(split):
+    assert_same_bits(weights(trained(split, seed=1)), weights(trained(split, seed=1)))
+    one, other = create("fcnn1", 0), create("fcnn1", 0)
+    fit(one, split, SMALL, 0, progress=False)
+    fit(other, split, SMALL, 1, progress=False)
+    assert not torch.equal(one.layer1.weight, other.layer1.weight)
+
+
+def test_validation_and_test_images_are_not_learned_from(split):
+    blank = Images(np.zeros_like(split.test.images), split.test.labels)
+    assert_same_bits(weights(trained(split)), weights(trained(Split(split.train, blank, blank))))
+
+
+# what is left as it was
+
+
+def test_modes_threads_and_random_state_are_restored(split):
+    model = nn.Sequential(nn.Linear(784, 12), nn.BatchNorm1d(12), nn.Linear(12, 10))
+    model.eval()
+    model[0].train()
+    torch.manual_seed(11)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        fit(model, split, SMALL, 0, progress=False)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [m.training for m in model.modules()] == [False, True, False, False]
+
+
+def test_the_interrupt_handler_is_restored(split):
+    before = signal.getsignal(signal.SIGINT)
+    trained(split)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+class Modes(nn.Module):
+    """Says 3 in eval mode and 4 in training mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return torch.eye(10)[[4 if self.training else 3]].repeat(len(x), 1) * self.weight
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluation_is_in_eval_mode(training):
+    model = Modes().train(training)
+    images = Images(np.zeros((4, 784), np.float32), np.array([3, 3, 3, 4]))
+    assert evaluate(model, images) == 0.75
+    assert model.training is training
+
+
+def test_batch_norm_is_evaluated_with_running_statistics():
+    model = nn.Sequential(nn.BatchNorm1d(10)).train()
+    before = weights(model)
+    x = np.random.default_rng(0).random((5, 10)).astype(np.float32)
+    np.testing.assert_allclose(logits(model, x).numpy(), x, rtol=1e-4)  # mean 0, variance 1, and an eps of 1e-5
+    assert_same_bits(weights(model), before)
+
+
+def test_outputs_are_the_same_in_parts():
+    """More than the thousand images that pass at a time."""
+    model, images = load("fcnn1"), mnist().test.images[:2300]
+    with torch.no_grad():
+        whole = model(torch.from_numpy(images))
+    assert torch.allclose(logits(model, images), whole, atol=1e-5)
+    assert not logits(model, images).requires_grad
+
+
+# interrupted and resumed
+
+
+@contextmanager
+def interrupting_at(model, passes):
+    """Raise KeyboardInterrupt at the given forward pass in training mode, counted from 1."""
+    count = 0
+
+    def interrupt(module, *_):
+        nonlocal count
+        count += module.training
+        if count == passes and module.training:
+            raise KeyboardInterrupt
+
+    handle = model.register_forward_pre_hook(interrupt)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("batch", [1, 2, 11, 12, 17, 33], ids="batch{}".format)
+def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(split, tmp_path, batch, network):
+    state = tmp_path / "deep" / "run.state"
+    model = create(network, 4)
+    with interrupting_at(model, batch), pytest.raises(KeyboardInterrupt):
+        fit(model, split, SMALL, 4, state, progress=False)
+    assert state.exists()
+    again = create(network, 4)  # as a new process would begin
+    fit(again, split, SMALL, 4, state, progress=False)
+    assert_same_bits(weights(again), weights(trained(split, seed=4, network=network)))
+    assert not state.exists()
+    assert list(state.parent.iterdir()) == []
+
+
+def test_interrupted_twice(split, tmp_path):
+    state = tmp_path / "run.state"
+    for passes in (5, 9):
+        model = create("fcnn1", 0)
+        with interrupting_at(model, passes), pytest.raises(KeyboardInterrupt):
+            fit(model, split, SMALL, 0, state, progress=False)
+    model = create("fcnn1", 0)
+    fit(model, split, SMALL, 0, state, progress=False)
+    assert_same_bits(weights(model), weights(trained(split)))
+
+
+@pytest.mark.parametrize("step", [1, 10, 11, 33])
+def test_ctrl_c_in_the_midst_of_a_step_waits_for_its_end(split, tmp_path, step, monkeypatch):
+    """The signal comes when the first of the parameters has moved and the count has not."""
+    state, plain, count = tmp_path / "run.state", torch.optim.SGD.step, 0
+
+    def interrupted_step(self, *arguments):
+        nonlocal count
+        count += 1
+        if count == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", interrupted_step)
+    with pytest.raises(KeyboardInterrupt):
+        fit(create("fcnn1", 0), split, SMALL, 0, state, progress=False)
+    monkeypatch.undo()
+    model = create("fcnn1", 0)
+    fit(model, split, SMALL, 0, state, progress=False)
+    assert_same_bits(weights(model), weights(trained(split)))
+
+
+@pytest.fixture
+def suspended(split, tmp_path):
+    """The state of a run of FCNN1, seed 0, interrupted at its fifth batch."""
+    state, model = tmp_path / "run.state", create("fcnn1", 0)
+    with interrupting_at(model, 5), pytest.raises(KeyboardInterrupt):
+        fit(model, split, SMALL, 0, state, progress=False)
+    return state
+
+
+FOREIGN = {
+    "seed": lambda split, state: fit(create("fcnn1", 0), split, SMALL, 1, state),
+    "recipe": lambda split, state: fit(create("fcnn1", 0), split, replace(SMALL, momentum=0.5), 0, state),
+    "network": lambda split, state: fit(create("fcnn5", 0), split, SMALL, 0, state),
+    "images": lambda split, state: fit(create("fcnn1", 0), Split(split.test, split.test, split.test), SMALL, 0, state),
+    "moved images": lambda split, state: fit(
+        create("fcnn1", 0),
+        replace(split, train=Images(np.roll(split.train.images, 1, axis=1), split.train.labels)),
+        SMALL,
+        0,
+        state,
+    ),
+}
+
+
+@pytest.mark.parametrize("other", FOREIGN)
+def test_the_state_of_another_run_is_refused_and_kept(split, suspended, other):
+    before = suspended.read_bytes()
+    with pytest.raises(BadInput, match="expected the state of this run, got that of another"):
+        FOREIGN[other](split, suspended)
+    assert suspended.read_bytes() == before
+
+
+def without_step(data, path):
+    path.write_bytes(data)
+    return save(
+        load_file(path), {"run": json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["run"]}
+    )
+
+
+def without_a_weight(data, path):
+    path.write_bytes(data)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    return save({k: t for k, t in load_file(path).items() if "bias" not in k}, header)
+
+
+DAMAGES = {
+    "truncated": lambda data, _: data[:-10],
+    "empty": lambda *_: b"",
+    "garbage": lambda *_: b"no state at all" * 100,
+    "pickled": lambda *_: pickle.dumps({"step": 3}),
+    "without step": without_step,
+    "without a weight": without_a_weight,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_state_is_refused(split, suspended, damage):
+    suspended.write_bytes(DAMAGES[damage](suspended.read_bytes(), suspended))
+    with pytest.raises(BadInput, match=r"expected .*got"):
+        fit(create("fcnn1", 0), split, SMALL, 0, suspended, progress=False)
+
+
+COMMAND = [sys.executable, "-c", "from vsbook.cli import main; main()"]
+
+
+def vsbook(tmp_path, *arguments, **options):
+    """The command line in a process of its own, with its cache in tmp_path."""
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = str(Path(ledger.__file__).parent.parent)
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def test_ctrl_c_on_the_command_line_loses_nothing(tmp_path):
+    """Interrupted soon after training has begun; the same command goes on to the same bits."""
+    process = vsbook(tmp_path, "train", "fcnn1", "--epochs", "4")
+    seen = ""
+    while "batch/s" not in seen:  # the progress bar says that training has begun
+        seen += process.stderr.read(1)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, seen + err
+    assert "Traceback" not in seen + err
+    assert "goes on from here" in err
+    assert list((tmp_path / "cache").rglob("*.state"))
+    assert not list(tmp_path.glob("*.safetensors"))
+
+    process = vsbook(tmp_path, "train", "fcnn1", "--epochs", "4")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "test accuracy" in out
+    assert not list((tmp_path / "cache").rglob("*.state"))
+    model, recipe = create("fcnn1", 0), replace(PAPER, epochs=4)
+    fit(model, mnist_split(0), recipe, 0, progress=False)
+    assert_same_bits(load_file(tmp_path / "fcnn1-seed0.safetensors"), weights(model))
+
+
+# checkpoints
+
+
+def test_a_checkpoint_comes_back_with_its_provenance(tmp_path):
+    path, model = tmp_path / "one.safetensors", create("fcnn5", 3)
+    save_checkpoint(path, model, provenance("fcnn5", PAPER, 3, 0.97123))
+    again = load_checkpoint(path)
+    assert_same_bits(weights(again), weights(model))
+    assert not again.training
+    header = json.loads(path.read_bytes()[8 : 8 + int.from_bytes(path.read_bytes()[:8], "little")])["__metadata__"]
+    assert (header["network"], header["seed"], header["test_accuracy"]) == ("fcnn5", "3", "0.9712")
+    assert json.loads(header["recipe"]) == {"learning_rate": 0.001, "momentum": 0.9, "batch_size": 32, "epochs": 20}
+    assert json.loads(header["data"]) == MNIST_FILES
+    assert set(json.loads(header["versions"])) == {"torch", "numpy"}
+
+
+def header_of(network):
+    return provenance(network, PAPER, 0, 0.9)
+
+
+class Bomb:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def spoiled(path, what):
+    """Write a checkpoint that can't be loaded as FCNN1."""
+    tensors = create("fcnn1", 0).state_dict()
+    if what == "missing":
+        return
+    if what == "folder":
+        path.mkdir()
+    elif what == "empty":
+        path.write_bytes(b"")
+    elif what == "garbage":
+        path.write_bytes(bytes(range(256)) * 50)
+    elif what == "pickle":
+        path.write_bytes(pickle.dumps(Bomb(path.with_suffix(".fired"))))
+    elif what == "pytorch's own":
+        torch.save(tensors, path)
+    elif what == "truncated":
+        path.write_bytes(save(tensors, header_of("fcnn1"))[:-4])
+    elif what == "longer":
+        path.write_bytes(save(tensors, header_of("fcnn1")) + b"more")
+    elif what == "another network":
+        save_file(create("fcnn5", 0).state_dict(), path, header_of("fcnn5"))
+    elif what == "unknown network":
+        save_file(tensors, path, header_of("fcnn1") | {"network": "vgg"})
+    elif what == "no header":
+        save_file(tensors, path)
+    else:
+        changed = {
+            "wrong shape": {"layer1.weight": torch.zeros(10, 783)},
+            "transposed": {"layer1.weight": torch.zeros(784, 10)},
+            "another name": {"layer2.weight": torch.zeros(10, 784)},
+            "not finite": {"layer1.bias": torch.full((10,), torch.inf)},
+            "integers": {"layer1.bias": torch.zeros(10, dtype=torch.int64)},
+            "complex": {"layer1.bias": torch.zeros(10, dtype=torch.complex64)},
+        }[what]
+        save_file(tensors | changed, path, header_of("fcnn1"))
+
+
+SPOILED = [
+    *("missing", "folder", "empty", "garbage", "pickle", "pytorch's own", "truncated", "longer", "another network"),
+    *("unknown network", "no header", "wrong shape", "transposed", "another name", "not finite", "integers", "complex"),
+]
+
+
+@pytest.mark.parametrize("what", SPOILED)
+def test_a_spoiled_checkpoint_is_one_line(tmp_path, what):
+    path = tmp_path / "c.safetensors"
+    spoiled(path, what)
+    with pytest.raises(BadInput) as caught:
+        load_checkpoint(path, "fcnn1")
+    message = str(caught.value)
+    assert "expected" in message
+    assert "got" in message or "found" in message
+    assert "\n" not in message
+    assert path.name in message
+    assert not path.with_suffix(".fired").exists(), "nothing is unpickled"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_floating_types_are_read(tmp_path, dtype):
+    path, model = tmp_path / "half.safetensors", create("fcnn1", 0)
+    save_checkpoint(path, create("fcnn1", 0).to(dtype), header_of("fcnn1"))
+    assert torch.equal(load_checkpoint(path).layer1.weight, model.layer1.weight.to(dtype).float())
+
+
+def test_half_a_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "c.safetensors"
+    save_checkpoint(path, create("fcnn1", 0), header_of("fcnn1"))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(BadInput, match="No space left"):
+        save_checkpoint(path, create("fcnn1", 1), header_of("fcnn1"))
+    assert_same_bits(load_file(path), weights(create("fcnn1", 0)))
+    assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_shipped_checkpoint_has_the_accuracy_of_its_header_and_its_result(network):
+    path = Path(ledger.__file__).parent / "assets" / "checkpoints" / f"{network}-seed0.safetensors"
+    header = json.loads(path.read_bytes()[8 : 8 + int.from_bytes(path.read_bytes()[:8], "little")])["__metadata__"]
+    accuracy = evaluate(load(network), mnist().test)
+    recorded = ledger.result(f"{network}-test-accuracy")["runs"][0]
+    # two images of 10,000: on another CPU the last bits of two close outputs can decide otherwise
+    assert accuracy == pytest.approx(float(header["test_accuracy"]), abs=2e-4)
+    assert (recorded["seed"], recorded["value"]) == (0, pytest.approx(100 * accuracy, abs=0.02))
+
+
+def test_a_damaged_shipped_checkpoint_is_refused(tmp_path, monkeypatch):
+    copy = shutil.copytree(training.ASSETS / "checkpoints", tmp_path / "checkpoints")
+    file = copy / "fcnn1-seed0.safetensors"
+    data = file.read_bytes()
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))  # one bit of one weight: a whole file, but another network
+    monkeypatch.setattr(training, "ASSETS", tmp_path)
+    with pytest.raises(BadInput, match=r"expected SHA-256 .*, found"):
+        load("fcnn1")
+
+
+# from nothing
+
+
+def test_fcnn1_trained_from_nothing_is_the_shipped_network():
+    """The paper's recipe from the seed alone; on the machine that trained it, to the bit.
+
+    Another CPU adds in another order: float32 rounding (6e-8 of sums of about 1) accumulates over 31,260 steps of a
+    convex descent, which forgets rather than amplifies it. 1e-4 is a thousand times that, and a fiftieth of the
+    weights' typical size.
+    """
+    model = create("fcnn1", 0)
+    fit(model, mnist_split(0), PAPER, 0, progress=False)
+    shipped = load("fcnn1")
+    for name, tensor in model.state_dict().items():
+        np.testing.assert_allclose(tensor.numpy(), shipped.state_dict()[name].numpy(), rtol=0, atol=1e-4)
+    accuracy = 100 * evaluate(model, mnist().test)
+    assert accuracy == pytest.approx(ledger.result("fcnn1-test-accuracy")["runs"][0]["value"], abs=0.05)
+    condition = FourSubspaces.of(named_weights(model)["layer1"].weight).condition_number
+    assert condition == pytest.approx(ledger.result("fcnn1-condition-number")["runs"][0]["value"], rel=1e-2)
