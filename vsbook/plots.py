@@ -15,6 +15,7 @@ __all__ = [
     "draw_bars",
     "draw_big_picture",
     "draw_curves",
+    "draw_dots",
     "draw_image",
     "draw_image_rows",
     "draw_spectra",
@@ -122,4 +123,17 @@ def draw_curves(x, curves: dict[str, Float[np.ndarray, " k"]], ax, xlabel: str, 
         ax.plot(x, values, marker=marker, ms=4, color=colour, label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
+    return ax
+
+
+def draw_dots(names, samples, ax, ylabel: str, horizontal: dict[str, float] | None = None):
+    """A dot for each value of each sample, such as one a seed; `horizontal` adds dashed lines with labels."""
+    for k, values in enumerate(samples):
+        ax.plot(np.full(len(values), k), values, "o", ms=5, alpha=0.6, color=PALETTE["signal"])
+    for (label, height), style in zip((horizontal or {}).items(), ("--", ":", "-."), strict=False):
+        ax.axhline(height, color="black", lw=1, ls=style, label=label)
+    ax.set_xticks(range(len(names)), names)
+    ax.set(ylabel=ylabel, xlim=(-0.5, len(names) - 0.5))
+    if horizontal:
+        ax.legend()
     return ax
