@@ -101,7 +101,9 @@ def mnist(folder: Path = ASSETS / "mnist") -> Mnist:
 
 
 def _ready(images, labels) -> Images:
-    return Images(images.reshape(len(images), -1).astype(np.float32) / 255, labels.astype(np.int64))
+    flat = images.reshape(len(images), -1).astype(np.float32)
+    flat /= 255  # in place: the training set is large
+    return Images(flat, labels.astype(np.int64))
 
 
 def mnist_split(seed: int) -> Split:
@@ -132,7 +134,7 @@ def class_averages(images, labels) -> Float[np.ndarray, "10 784"]:
     >>> class_averages(np.eye(10), np.arange(10)).diagonal().tolist() == [1.0] * 10
     True
     """
-    images, labels = as_vectors(images, None, "images"), np.asarray(labels)
+    images, labels = np.asarray(images), np.asarray(labels)
     if images.ndim != 2 or labels.shape != images.shape[:1]:
         raise BadInput(
             f"labels: expected one for each image, got shapes {images.shape} and {labels.shape}; pass them together"
@@ -140,4 +142,5 @@ def class_averages(images, labels) -> Float[np.ndarray, "10 784"]:
     missing = sorted(set(range(CLASSES)) - set(labels.tolist()))
     if missing:
         raise BadInput(f"labels: expected every digit 0 to 9, none of {missing} came; take a larger sample")
-    return np.stack([images[labels == digit].mean(axis=0) for digit in range(CLASSES)])
+    classes = (as_vectors(images[labels == digit], None, "images") for digit in range(CLASSES))  # float64 one by one
+    return np.stack([of_class.mean(axis=0) for of_class in classes])
