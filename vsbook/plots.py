@@ -10,7 +10,16 @@ from matplotlib.patches import Polygon
 
 from vsbook.subspaces import FourSubspaces
 
-__all__ = ["PALETTE", "draw_bars", "draw_big_picture", "draw_image", "draw_image_rows", "draw_spectra"]
+__all__ = [
+    "PALETTE",
+    "draw_bars",
+    "draw_big_picture",
+    "draw_image",
+    "draw_image_rows",
+    "draw_input_spaces",
+    "draw_output_spaces",
+    "draw_spectra",
+]
 
 PALETTE = {"signal": "#0072B2", "rejected": "#D55E00", "null": "#999999", "third": "#009E73", "fourth": "#CC79A7"}
 
@@ -92,4 +101,31 @@ def draw_big_picture(S: FourSubspaces, ax):
     ax.text(3.0, 1.5, f"$\\mathbf{{R}}^{{{m}}}$", ha="center")
     ax.set(xlim=(-1, 4), ylim=(-1.45, 1.75), aspect="equal")
     ax.axis("off")
+    return ax
+
+
+def draw_input_spaces(S: FourSubspaces, ax):
+    """Row space (a line) and null space (a plane) of a matrix with three columns and rank 1, on a 3D axis."""
+    end = 2 * S.row_space[:, 0] * np.sign(S.row_space[:, 0].sum())
+    first, second = 1.6 * S.null_space.T
+    corners = [np.stack([first + second, first - second]), np.stack([second - first, -first - second])]
+    ax.plot_surface(*np.moveaxis(np.array(corners), -1, 0), color=PALETTE["rejected"], alpha=0.35)
+    ax.plot(*np.stack([-end, end], axis=1), color=PALETTE["signal"], lw=2.5)
+    ax.text(*(1.1 * end), "row space", color=PALETTE["signal"], ha="right")
+    ax.text(*(-1.2 * first - 1.2 * second), "null space", color=PALETTE["rejected"], ha="center")
+    ax.set(
+        xlim=(-2, 2), ylim=(-2, 2), zlim=(-2, 2), xlabel="$x_1$", ylabel="$x_2$", zlabel="$x_3$", box_aspect=(1, 1, 1)
+    )
+    ax.set(xticks=[-2, 0, 2], yticks=[-2, 0, 2], zticks=[-2, 0, 2])
+    return ax
+
+
+def draw_output_spaces(S: FourSubspaces, ax):
+    """Column space and left null space, two lines, of a matrix with two rows and rank 1."""
+    named = {"column space": (S.column_space, "signal"), "left null space": (S.left_null_space, "rejected")}
+    for name, (basis, colour) in named.items():
+        end = 2 * basis[:, 0] * np.sign(basis[0, 0])
+        ax.plot(*np.stack([-end, end], axis=1), color=PALETTE[colour], lw=2.5, label=name)
+    ax.set(xlabel="$y_1$", ylabel="$y_2$", xlim=(-2.4, 2.4), ylim=(-2.4, 2.4), aspect="equal")
+    ax.legend(loc="lower left")
     return ax
