@@ -113,10 +113,9 @@ def draw_input_spaces(S: FourSubspaces, ax):
     ax.plot(*np.stack([-end, end], axis=1), color=PALETTE["signal"], lw=2.5)
     ax.text(*(1.1 * end), "row space", color=PALETTE["signal"], ha="right")
     ax.text(*(-1.2 * first - 1.2 * second), "null space", color=PALETTE["rejected"], ha="center")
-    ax.set(
-        xlim=(-2, 2), ylim=(-2, 2), zlim=(-2, 2), xlabel="$x_1$", ylabel="$x_2$", zlabel="$x_3$", box_aspect=(1, 1, 1)
-    )
-    ax.set(xticks=[-2, 0, 2], yticks=[-2, 0, 2], zticks=[-2, 0, 2])
+    ticks = {f"{axis}ticks": [-2, 0, 2] for axis in "xyz"} | {f"{axis}lim": (-2, 2) for axis in "xyz"}
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="$x_3$", box_aspect=(1, 1, 1), **ticks)
+    ax.view_init(elev=22, azim=-15)
     return ax
 
 
@@ -127,5 +126,5 @@ def draw_output_spaces(S: FourSubspaces, ax):
         end = 2 * basis[:, 0] * np.sign(basis[0, 0])
         ax.plot(*np.stack([-end, end], axis=1), color=PALETTE[colour], lw=2.5, label=name)
     ax.set(xlabel="$y_1$", ylabel="$y_2$", xlim=(-2.4, 2.4), ylim=(-2.4, 2.4), aspect="equal")
-    ax.legend(loc="lower left")
+    ax.legend(loc="upper left")
     return ax
