@@ -1,4 +1,4 @@
-"""Repeat one measurement of the ledger, or all: about three minutes on two cores.
+"""Repeat one measurement of the ledger, or all: about a minute on two cores.
 
 Run from the root: `make results CLAIM=fcnn1-condition-number`, or `make results` for all.
 """

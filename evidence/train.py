@@ -1,4 +1,4 @@
-"""Train every network of the evidence that has no checkpoint yet: about 35 minutes on one core, resumable.
+"""Train every network of the evidence that has no checkpoint yet: some five minutes on one core, resumable.
 
 Run from the root: `make train`, or `python -m evidence.train fcnn1-linear` for one of them.
 """

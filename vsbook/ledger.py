@@ -29,6 +29,7 @@ __all__ = [
     "prediction_interval",
     "record",
     "result",
+    "tally",
     "verdict",
 ]
 
@@ -111,6 +112,16 @@ def verdict(claim_id: str) -> str:
     """One of `VERDICTS`; 'open' while nothing is measured."""
     found = result(claim_id)
     return found["verdict"] if found else "open"
+
+
+def tally() -> dict[str, int]:
+    """How many claims bear each verdict, in the order of `VERDICTS`.
+
+    >>> sum(tally().values()) == len(claims())
+    True
+    """
+    found = [verdict(claim_id) for claim_id in claims()]
+    return {name: found.count(name) for name in VERDICTS}
 
 
 def measured(claim_id: str) -> str:

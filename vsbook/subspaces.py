@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import scipy.linalg
 from jaxtyping import Float
+from scipy.linalg.lapack import dormqr
 
 from vsbook.checks import BadInput, as_matrix, as_vectors
 
@@ -241,8 +242,13 @@ def _project(basis: Float[np.ndarray, "n r"], x: Float[np.ndarray, "*batch n"]) 
 
 
 def _complement(basis: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n n-r"]:
-    """Orthonormal basis of the orthogonal complement: the last columns of a complete QR."""
-    return np.linalg.qr(basis, mode="complete")[0][:, basis.shape[1] :]
+    """Orthonormal basis of the orthogonal complement: the last columns of a complete QR, and only those."""
+    n, r = basis.shape
+    last = np.eye(n, n - r, -r, order="F")
+    if r in (0, n):
+        return last
+    (reflectors, scales), _ = scipy.linalg.qr(basis, mode="raw")
+    return dormqr("L", "N", reflectors, scales, last, 64 * (n - r), overwrite_c=True)[0]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,119 @@
+"""Every page of the book in a real browser, over http and from the disk, with all other hosts out of reach."""
+
+import json
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tools.project import Project
+
+ROOT = Path(__file__).parent.parent
+PAGES = Project(ROOT).pages
+CHAPTERS = Project(ROOT).chapters
+
+UNSET_FORMULAS = """() => [...document.querySelectorAll('.math')]
+    .filter(formula => !formula.querySelector('mjx-container') || formula.querySelector('mjx-merror'))
+    .map(formula => formula.textContent)"""
+BROKEN_PICTURES = """() => [...document.images]
+    .filter(image => !(image.complete && image.naturalWidth) || !image.alt.trim())
+    .map(image => image.outerHTML.slice(0, 200))"""
+WIDGETS_SHOWN = """() => document.querySelectorAll('script[type$="widget-view+json"]').length
+    <= document.querySelectorAll('.jupyter-widgets').length"""
+TOO_WIDE = """() => document.documentElement.scrollWidth <= window.innerWidth ? [] :
+    [...document.querySelectorAll('.bd-content *')].filter(it => it.getBoundingClientRect().right > window.innerWidth)
+    .slice(0, 5).map(it => it.outerHTML.slice(0, 120))"""
+
+
+@pytest.fixture(scope="module")
+def tab(browser):
+    """One browser window for all pages, with a list of what went wrong since it was last emptied."""
+    with browser.new_context() as context:
+        tab = context.new_page()
+        tab.trouble = []
+        tab.on("console", lambda said: said.type == "error" and tab.trouble.append(said.text))
+        tab.on("pageerror", lambda error: tab.trouble.append(str(error)))
+        tab.on("requestfailed", lambda request: tab.trouble.extend(failed(request)))
+        tab.on("request", lambda request: tab.trouble.extend(elsewhere(request.url)))
+        yield tab
+
+
+def failed(request) -> list[str]:
+    """The request, unless it failed because the next page was opened meanwhile."""
+    return [] if request.failure == "net::ERR_ABORTED" else [f"failed: {request.url}"]
+
+
+def elsewhere(url: str) -> list[str]:
+    """The address, if it leads away from this machine."""
+    return [] if url.startswith(("http://127.0.0.1:", "file://", "data:", "blob:")) else [f"another host: {url}"]
+
+
+def open_page(tab, base: str, page: str, mode: str = "light", width: int = 1280) -> None:
+    """Load a page and wait until its formulas are set and its widgets drawn."""
+    tab.trouble.clear()
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.goto(f"{base}/{page}.html")
+    tab.evaluate("mode => { localStorage.mode = localStorage.theme = mode }", mode)
+    tab.reload()
+    tab.evaluate("() => window.MathJax?.startup?.promise")
+    tab.wait_for_function(WIDGETS_SHOWN)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_page_works_alone(tab, address, html, scheme, page):
+    open_page(tab, {"http": address, "file": html.as_uri()}[scheme], page)
+    assert tab.trouble == []
+    assert tab.evaluate(UNSET_FORMULAS) == []
+    assert tab.evaluate(BROKEN_PICTURES) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_fits_a_telephone(tab, address, page):
+    open_page(tab, address, page, width=375)
+    assert tab.evaluate(TOO_WIDE) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_page_is_accessible(tab, address, mode, page):
+    open_page(tab, address, page, mode)
+    assert tab.evaluate("document.documentElement.dataset.theme") == mode
+    violations = Axe().run(tab, options={"preload": False}).response["violations"]
+    grave = [each for each in violations if each["impact"] in ("serious", "critical")]
+    assert not grave, "\n".join(
+        f"{each['help']}: {node['html'][:200]} {node['failureSummary']}" for each in grave for node in each["nodes"]
+    )
+
+
+def test_the_default_is_light(tab, address):
+    tab.goto(f"{address}/{PAGES[0]}.html")
+    tab.evaluate("localStorage.clear()")
+    tab.reload()
+    assert tab.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+def test_a_request_elsewhere_is_noticed(tab, address):
+    open_page(tab, address, PAGES[0])
+    tab.evaluate("fetch('https://example.org/').catch(() => 0)")
+    assert "another host: https://example.org/" in tab.trouble
+
+
+def test_search_works_from_the_disk(tab, html):
+    tab.goto(f"{html.as_uri()}/search.html?q=matrix")
+    tab.wait_for_selector("#search-results li a")
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_chapter_can_be_launched_and_downloaded(tab, address, html, project, name):
+    open_page(tab, address, f"notebooks/{name}")
+    links = tab.evaluate("[...document.querySelectorAll('.article-header-buttons a')].map(link => link.href)")
+    repository = project.config["repository"]
+    owner = repository["url"].removeprefix("https://github.com/")
+    file = f"notebooks/{name}.ipynb"
+    assert f"https://mybinder.org/v2/gh/{owner}/{repository['branch']}?urlpath=lab/tree/{file}" in links
+    assert f"https://colab.research.google.com/github/{owner}/blob/{repository['branch']}/{file}" in links
+    assert f"{address}/_sources/{file}" in links
+    download = json.loads((html / "_sources" / file).read_text())
+    outputs = [output for cell in download["cells"] for output in cell.get("outputs", [])]
+    assert any("image/png" in output.get("data", {}) for output in outputs)

@@ -1,0 +1,91 @@
+"""Run one chapter and write what came of it: `python -m tools.execute NAME KEY`, a process of its own."""
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import papermill
+
+from tools.notebooks import as_text, prepare
+from tools.project import BuildError, Project, write_whole
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def one_thread() -> dict[str, str]:
+    """The environment in which sums are added in the same order on every machine."""
+    return dict.fromkeys(THREAD_VARIABLES, "1") | {"PYTHONHASHSEED": "0"}
+
+
+def execute(project: Project, name: str, key: str) -> None:
+    """Run the chapter, refuse warnings and cells that did not run, and put the result into place."""
+    os.environ.update(one_thread())
+    start = time.perf_counter()
+    notebook = papermill.execute_notebook(
+        prepare(project, name),
+        None,
+        kernel_name="python3",
+        cwd=str(project.notebooks),
+        coalesce_streams=True,
+        record_timing=False,
+        progress_bar=False,
+    )
+    measured = {
+        "key": key,
+        "seconds": round(time.perf_counter() - start, 2),
+        "peak_mb": round(_peak_mb()),
+        "threads": 1,
+    }
+    refuse_warnings(notebook)
+    refuse_gaps(notebook)
+    write_whole(project.output(name), as_text(_tidy(notebook, measured)))
+
+
+def refuse_warnings(notebook: dict) -> None:
+    """A cell that writes to its error stream warned somebody; nobody reads it in a book."""
+    for number, cell in enumerate(notebook["cells"], 1):
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":
+                raise BuildError(
+                    f"cell {number} wrote a warning; mend its cause.\n{cell['source']}\n---\n{output['text']}"
+                )
+
+
+def refuse_gaps(notebook: dict) -> None:
+    """Every code cell has to have run."""
+    for number, cell in enumerate(notebook["cells"], 1):
+        if cell["cell_type"] == "code" and cell["source"].strip() and cell["execution_count"] is None:
+            raise BuildError(f"cell {number} was not executed; remove the tag that skips it.\n{cell['source']}")
+
+
+def _peak_mb() -> float:
+    """Largest resident memory of the kernel, which has ended by now."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _maxrss_unit() / 1e6
+
+
+def _maxrss_unit() -> int:
+    """Linux counts in kilobytes of 1024, macOS in bytes."""
+    return 1 if sys.platform == "darwin" else 1024
+
+
+def _tidy(notebook: dict, measured: dict) -> dict:
+    """The notebook without papermill's notes and with our measurements."""
+    plain = json.loads(json.dumps(notebook))
+    plain["metadata"].pop("papermill", None)
+    plain["metadata"]["vsbook"] = measured
+    for cell in plain["cells"]:
+        cell["metadata"].pop("papermill", None)
+        if not cell["metadata"].get("tags", True):
+            del cell["metadata"]["tags"]
+    return plain
+
+
+if __name__ == "__main__":
+    chapter, fingerprint = sys.argv[1:]
+    try:
+        execute(Project(Path.cwd()), chapter, fingerprint)
+    except (BuildError, papermill.PapermillExecutionError) as error:
+        sys.exit(f"notebooks/{chapter}.md: {error}")
