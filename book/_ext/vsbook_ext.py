@@ -140,7 +140,7 @@ class LedgerTable(SphinxDirective):
 
     def run(self):
         """A row for each claim, in the paper's order."""
-        headings = ["claim", "source", "stated", "measured", "verdict", "where"]
+        headings = ["claim and source", "stated", "measured", "verdict", "where"]
         return [table(headings, [self.row(claim) for claim in ledger.claims().values()], ["ledger"])]
 
     def row(self, claim: ledger.Claim) -> list[list[nodes.Node]]:
@@ -150,10 +150,9 @@ class LedgerTable(SphinxDirective):
         std.note_hyperlink_target(f"claim-{claim.id}", self.env.docname, f"claim-{claim.id}", claim.statement)
         why = (ledger.result(claim.id) or {}).get("why", "not measured yet")
         return [
-            [target],
-            [nodes.Text(claim.source)],
+            [target, nodes.inline("", claim.source, classes=["claim-note"])],
             [shown("stated", claim.id)],
-            [shown("measured", claim.id), nodes.inline("", why, classes=["claim-why"])],
+            [shown("measured", claim.id), nodes.inline("", why, classes=["claim-note"])],
             [shown("verdict", claim.id)],
             [page_link(claim=claim.id)],
         ]
