@@ -4,6 +4,11 @@ Colours are safe for the colour-blind: grey for images, blue to red through whit
 palette for curves.
 """
 
+import base64
+import html
+import io
+
+import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from matplotlib.patches import Polygon
@@ -19,8 +24,11 @@ __all__ = [
     "draw_dots",
     "draw_image",
     "draw_image_rows",
+    "draw_input_spaces",
+    "draw_output_spaces",
     "draw_spectra",
     "draw_spread",
+    "with_alt",
 ]
 
 PALETTE = {"signal": "#0072B2", "rejected": "#D55E00", "null": "#999999", "third": "#009E73", "fourth": "#CC79A7"}
@@ -146,3 +154,40 @@ def draw_dots(names, samples, ax, ylabel: str, horizontal: dict[str, float] | No
     if horizontal:
         ax.legend()
     return ax
+
+
+def draw_input_spaces(S: FourSubspaces, ax):
+    """Row space (a line) and null space (a plane) of a matrix with three columns and rank 1, on a 3D axis."""
+    end = 2 * S.row_space[:, 0] * np.sign(S.row_space[:, 0].sum())
+    first, second = 1.6 * S.null_space.T
+    corners = [np.stack([first + second, first - second]), np.stack([second - first, -first - second])]
+    ax.plot_surface(*np.moveaxis(np.array(corners), -1, 0), color=PALETTE["rejected"], alpha=0.35)
+    ax.plot(*np.stack([-end, end], axis=1), color=PALETTE["signal"], lw=2.5)
+    ax.text(*(1.1 * end), "row space", color=PALETTE["signal"], ha="right")
+    ax.text(*(-1.2 * first - 1.2 * second), "null space", color=PALETTE["rejected"], ha="center")
+    ticks = {f"{axis}ticks": [-2, 0, 2] for axis in "xyz"} | {f"{axis}lim": (-2, 2) for axis in "xyz"}
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="$x_3$", box_aspect=(1, 1, 1), **ticks)
+    ax.view_init(elev=22, azim=-15)
+    return ax
+
+
+def draw_output_spaces(S: FourSubspaces, ax):
+    """Column space and left null space, two lines, of a matrix with two rows and rank 1."""
+    named = {"column space": (S.column_space, "signal"), "left null space": (S.left_null_space, "rejected")}
+    for name, (basis, colour) in named.items():
+        end = 2 * basis[:, 0] * np.sign(basis[0, 0])
+        ax.plot(*np.stack([-end, end], axis=1), color=PALETTE[colour], lw=2.5, label=name)
+    ax.set(xlabel="$y_1$", ylabel="$y_2$", xlim=(-2.4, 2.4), ylim=(-2.4, 2.4), aspect="equal")
+    ax.legend(loc="upper left")
+    return ax
+
+
+def with_alt(figure, alt: str):
+    """The figure as a widget with an alt text: what a callback of `interact` returns. Closes the figure."""
+    from ipywidgets import HTML  # here, so that pictures without widgets don't wait for it
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    plt.close(figure)
+    image = base64.b64encode(buffer.getvalue()).decode()
+    return HTML(f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{image}" style="max-width: 100%">')
