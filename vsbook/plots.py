@@ -4,6 +4,11 @@ Colours are safe for the colour-blind: grey for images, blue to red through whit
 palette for curves.
 """
 
+import base64
+import html
+import io
+
+import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from matplotlib.patches import Polygon
@@ -19,6 +24,7 @@ __all__ = [
     "draw_input_spaces",
     "draw_output_spaces",
     "draw_spectra",
+    "with_alt",
 ]
 
 PALETTE = {"signal": "#0072B2", "rejected": "#D55E00", "null": "#999999", "third": "#009E73", "fourth": "#CC79A7"}
@@ -128,3 +134,14 @@ def draw_output_spaces(S: FourSubspaces, ax):
     ax.set(xlabel="$y_1$", ylabel="$y_2$", xlim=(-2.4, 2.4), ylim=(-2.4, 2.4), aspect="equal")
     ax.legend(loc="upper left")
     return ax
+
+
+def with_alt(figure, alt: str):
+    """The figure as a widget with an alt text: what a callback of `interact` returns. Closes the figure."""
+    from ipywidgets import HTML  # here, so that pictures without widgets don't wait for it
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    plt.close(figure)
+    image = base64.b64encode(buffer.getvalue()).decode()
+    return HTML(f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{image}" style="max-width: 100%">')
