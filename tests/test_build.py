@@ -298,6 +298,8 @@ def test_ci_runs_the_two_commands_of_the_readme():
 
 
 def test_help_names_every_target():
-    said = subprocess.run(["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     targets = ["book", "test", "serve", "train", "results", "bench", "lint", "references", "student", "zip", "clean"]
     assert [line.split()[1] for line in said.splitlines() if line.split()[1] != "help"] == targets
