@@ -298,8 +298,14 @@ def test_ci_runs_the_two_commands_of_the_readme():
 
 
 def test_help_names_every_target():
-    said = subprocess.run(
-        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    command = ["make", "--no-print-directory", "help"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = ["book", "test", "serve", "train", "results", "bench", "lint", "references", "student", "zip", "clean"]
     assert [line.split()[1] for line in said.splitlines() if line.split()[1] != "help"] == targets
+
+
+def test_one_variable_asks_for_cpu_builds():
+    planned = ["make", "--no-print-directory", "-n", "-W", "constraints.txt", "book"]
+    for variables, expected in (["TORCH_BACKEND=cpu"], True), ([], False):
+        said = subprocess.run(planned + variables, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert ("--torch-backend=cpu" in said) is expected

@@ -51,7 +51,7 @@ def prose_lines(text: str) -> list[str]:
             # a bare fence is the end of a directive whose inside was prose
             closing = opening[1] if line.strip() != opening[1] else ""
         elif not re.match(r"\s*:(?!alt)[\w-]+:", line):
-            kept.append(line)
+            kept.append(re.sub(r"^\s*[`~]{3,}", "", line))  # or its backticks would open a piece of code
     return kept
 
 
@@ -80,6 +80,7 @@ def test_planted_number_is_caught(planted):
     "innocent",
     [
         "It is {stated}`fcnn1-condition-number`, {result}`a-b:summary.mean:.2f`.",
+        "```{in-the-paper} a\nIt is {result}`a:x.0.5:.2f`.\n```",
         "Strang, Section 2.3, and sections 2.1 and 2.2 of the paper; Python 3.11, CC BY 4.0, arXiv 2402.00261.",
         "With $x = 0.5$ and\n\n$$\ny = 1.5\n$$\n\nand `z = 2.5`.",
         "```{code-cell} ipython3\n:tags: [x]\n\nx = 1.5\n```",

@@ -76,7 +76,8 @@ def book(project: Project, *, student: bool = False) -> None:
         fresh = render(project, html, student=student)
     done = f"rendered in {time.perf_counter() - start:.0f} s" if fresh else "nothing to render"
     console.print(f"[bold]Render[/]   {done}")
-    console.print(f"[bold green]The book is {html.relative_to(project.root)}/index.html[/] (`make serve` shows it)")
+    hint = "" if student else " (`make serve` shows it)"
+    console.print(f"[bold green]The book is {html.relative_to(project.root)}/index.html[/]{hint}")
 
 
 def references(project: Project) -> None:
@@ -91,13 +92,16 @@ def references(project: Project) -> None:
 
 
 def main(command: str) -> None:
-    """One command of the Makefile; a failure is one message and exit status 1."""
+    """One command of the Makefile; a failure is one message and a status that is not 0."""
     commands = {"book": book, "references": references, "student": lambda project: book(project, student=True)}
     try:
         commands[command](Project(Path.cwd()))
     except BuildError as error:
         console.print(f"[bold red]The build failed[/]: {escape(str(error))}")
         sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("Interrupted; the next `make` goes on from here.")
+        sys.exit(130)
 
 
 if __name__ == "__main__":

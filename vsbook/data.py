@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from vsbook.checks import BadInput, as_real, as_vectors, existing_file, one_of, whole_number
+from vsbook.checks import BadInput, as_real, existing_file, one_of, whole_number
 
 __all__ = ["CLASSES", "Images", "Mnist", "Split", "class_averages", "mnist", "mnist_split"]
 
@@ -114,7 +114,9 @@ def _mnist(folder: Path) -> Mnist:
 
 
 def _ready(images, labels) -> Images:
-    return Images(images.reshape(len(images), -1).astype(np.float32) / 255, labels.astype(np.int64))
+    flat = images.reshape(len(images), -1).astype(np.float32)
+    flat /= 255  # in place: the training set is large
+    return Images(flat, labels.astype(np.int64))
 
 
 def mnist_split(seed: int) -> Split:
@@ -148,7 +150,7 @@ def class_averages(images, labels) -> Float[np.ndarray, "10 784"]:
     >>> class_averages(np.eye(10), np.arange(10)).diagonal().tolist() == [1.0] * 10
     True
     """
-    images, labels = as_vectors(images, None, "images"), as_real(labels, "labels")
+    images, labels = as_real(images, "images"), as_real(labels, "labels")
     if images.ndim != 2 or labels.shape != images.shape[:1]:
         raise BadInput(
             f"labels: expected one for each image, got shapes {images.shape} and {labels.shape}; pass them together"
@@ -159,4 +161,4 @@ def class_averages(images, labels) -> Float[np.ndarray, "10 784"]:
     missing = sorted(set(range(CLASSES)) - set(labels.tolist()))
     if missing:
         raise BadInput(f"labels: expected every digit 0 to 9, none of {missing} came; take a larger sample")
-    return np.stack([images[labels == digit].mean(axis=0) for digit in range(CLASSES)])
+    return np.stack([images[labels == digit].mean(axis=0, dtype=np.float64) for digit in range(CLASSES)])

@@ -11,7 +11,17 @@ from matplotlib.patches import Polygon
 from vsbook.checks import BadInput, as_vectors
 from vsbook.subspaces import FourSubspaces
 
-__all__ = ["PALETTE", "draw_bars", "draw_big_picture", "draw_image", "draw_image_rows", "draw_spectra"]
+__all__ = [
+    "PALETTE",
+    "draw_bars",
+    "draw_big_picture",
+    "draw_curves",
+    "draw_dots",
+    "draw_image",
+    "draw_image_rows",
+    "draw_spectra",
+    "draw_spread",
+]
 
 PALETTE = {"signal": "#0072B2", "rejected": "#D55E00", "null": "#999999", "third": "#009E73", "fourth": "#CC79A7"}
 
@@ -101,4 +111,38 @@ def draw_big_picture(S: FourSubspaces, ax):
     ax.text(3.0, 1.5, f"$\\mathbf{{R}}^{{{m}}}$", ha="center")
     ax.set(xlim=(-1, 4), ylim=(-1.45, 1.75), aspect="equal")
     ax.axis("off")
+    return ax
+
+
+def draw_spread(names, samples, ax, ylabel: str, horizontal: dict[str, float] | None = None):
+    """A box for each sample: quartiles, whiskers from 2.5 to 97.5 %; `horizontal` adds dashed lines with labels."""
+    ax.boxplot(samples, whis=(2.5, 97.5), showfliers=False, medianprops={"color": PALETTE["rejected"], "lw": 2})
+    for (label, height), style in zip((horizontal or {}).items(), ("--", ":", "-."), strict=False):
+        ax.axhline(height, color="black", lw=1, ls=style, label=label)
+    ax.set_xticks(range(1, len(names) + 1), names)
+    ax.set_ylabel(ylabel)
+    if horizontal:
+        ax.legend()
+    return ax
+
+
+def draw_curves(x, curves: dict[str, Float[np.ndarray, " k"]], ax, xlabel: str, ylabel: str):
+    """Curves over the same x, one colour and marker a name."""
+    for (name, values), colour, marker in zip(curves.items(), PALETTE.values(), "os^Dv", strict=False):
+        ax.plot(x, values, marker=marker, ms=4, color=colour, label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend()
+    return ax
+
+
+def draw_dots(names, samples, ax, ylabel: str, horizontal: dict[str, float] | None = None):
+    """A dot for each value of each sample, such as one a seed; `horizontal` adds dashed lines with labels."""
+    for k, values in enumerate(samples):
+        ax.plot(np.full(len(values), k), values, "o", ms=5, alpha=0.6, color=PALETTE["signal"])
+    for (label, height), style in zip((horizontal or {}).items(), ("--", ":", "-."), strict=False):
+        ax.axhline(height, color="black", lw=1, ls=style, label=label)
+    ax.set_xticks(range(len(names)), names)
+    ax.set(ylabel=ylabel, xlim=(-0.5, len(names) - 0.5))
+    if horizontal:
+        ax.legend()
     return ax
