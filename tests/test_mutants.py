@@ -1,0 +1,302 @@
+"""Planted faults: each is put into a copy of the source, and the ordinary tests named beside it must fail there.
+
+The first ones were found in respected places (in the paper's own code, in a lecture, in libraries); the others are the
+mistakes that these rooms invite. A test that fails for another reason shows nothing, so the copy without a fault must
+pass all of them.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import vsbook
+
+ROOT = Path(vsbook.__file__).parent.parent
+
+
+class Mutant(NamedTuple):
+    """A fault: in this room, this text becomes that text, and these tests see it."""
+
+    room: str
+    right: str
+    wrong: str
+    tests: list[str]
+
+
+def subspaces(*names):
+    return [f"tests/test_subspaces.py::test_{name}" for name in names]
+
+
+def training(*names):
+    return [f"tests/test_training.py::test_{name}" for name in names]
+
+
+def ledger(*names):
+    return [f"tests/test_ledger.py::test_{name}" for name in names]
+
+
+MUTANTS = {
+    "the left null space is the column space": Mutant(
+        "subspaces",
+        "return _complement(self.column_space)",
+        "return self.U[:, : self.rank]",
+        subspaces("what_the_null_spaces_promise"),
+    ),
+    "Vh taken for V": Mutant(
+        "subspaces",
+        "return self.Vh[: self.rank].T",
+        "return self.Vh[:, : self.rank]",
+        subspaces("what_the_null_spaces_promise[5x5-rank2]"),
+    ),
+    "absolute tolerance": Mutant(
+        "subspaces",
+        "np.finfo(dtype).eps * max(shape) * singular_values[0]",
+        "1e-10",
+        subspaces("rank[tiny]"),
+    ),
+    "zero counts as signal": Mutant("subspaces", "s > tol", "s >= tol", subspaces("rank[zero]")),
+    "rank in float64's eps for float32": Mutant(
+        "subspaces",
+        "_checked_tolerance(tol, s, A.shape, A.dtype)",
+        "_checked_tolerance(tol, s, A.shape, float)",
+        subspaces("float32_rounding_is_not_rank"),
+    ),
+    "rank of the Gram matrix": Mutant(
+        "subspaces",
+        "int(np.count_nonzero(s > tol))",
+        "int(np.linalg.matrix_rank(A.T.astype(float) @ A))",
+        subspaces("rank_is_not_that_of_the_gram_matrix"),
+    ),
+    "projection without the square of the length": Mutant(
+        "subspaces",
+        "unit = unit / np.linalg.norm(unit)",
+        "unit = unit",
+        subspaces("neuron_by_hand", "the_neurons_scale_makes_no_difference"),
+    ),
+    "signal and residual swapped": Mutant(
+        "subspaces",
+        "_energy(signal), _energy(x - signal)",
+        "_energy(x - signal), _energy(signal)",
+        subspaces("energies_by_hand"),
+    ),
+    "residual's share of what is seen": Mutant(
+        "subspaces",
+        "return _fraction(self.residual, self.total)",
+        "return _fraction(self.residual, self.signal)",
+        subspaces("energies_by_hand"),
+    ),
+    "transpose for pseudo-inverse": Mutant(
+        "subspaces",
+        "@ self.column_space / self.singular_values",
+        "@ self.column_space * self.singular_values",
+        subspaces("pseudo_inverse_is_numpys"),
+    ),
+    "condition number counts rounding": Mutant(
+        "subspaces",
+        "self.singular_values[self.rank - 1]",
+        "self.singular_values[-1]",
+        subspaces("condition_number_leaves_rounding_out"),
+    ),
+    "bias dropped": Mutant(
+        "subspaces",
+        "np.column_stack([W, bias])",
+        "np.column_stack([W, 0 * bias])",
+        subspaces("bias_absorbed_is_the_affine_map"),
+    ),
+    "parameters of the energy's law doubled": Mutant(
+        "nullmodel",
+        "scipy.stats.beta(r / 2, (n - r) / 2)",
+        "scipy.stats.beta(r, n - r)",
+        ["tests/test_nullmodel.py::test_law_of_the_energy_fraction"],
+    ),
+    "random subspaces with a preferred direction": Mutant(
+        "nullmodel",
+        "np.linalg.qr(generator.standard_normal((n, r)))",
+        "np.linalg.qr(generator.random((n, r)))",
+        ["tests/test_nullmodel.py::test_random_subspaces_have_no_preferred_direction"],
+    ),
+    "NaN let in": Mutant(
+        "checks", "if bad:", "if False:", ["tests/test_doors.py::test_doors_for_arrays[FourSubspaces.of-NaN]"]
+    ),
+    "checksum not looked at": Mutant(
+        "data",
+        "if found != sha256:",
+        "if False:",
+        ["tests/test_data.py::test_a_damaged_file_is_refused_with_both_sums"],
+    ),
+    "validation images that were trained on": Mutant(
+        "data", "order[50_000:]", "order[:10_000]", ["tests/test_data.py::test_splits_are_disjoint_and_whole[0]"]
+    ),
+    "untreated parameters dropped": Mutant(
+        "layers",
+        "if id(p) not in covered}",
+        "if False}",
+        ["tests/test_layers.py::test_every_parameter_is_in_a_layer_or_listed"],
+    ),
+    "shared layers named once": Mutant(
+        "layers",
+        "in model.named_modules(remove_duplicate=False):",
+        "in model.named_modules():",
+        ["tests/test_layers.py::test_every_layer_is_found_under_its_dotted_name"],
+    ),
+    "hooks left behind": Mutant(
+        "layers", "handle.remove()", "pass", ["tests/test_layers.py::test_hooks_are_gone_when_the_block_raises"]
+    ),
+    "evaluation in training mode": Mutant(
+        "training",
+        "with _mode(model, training=False), torch.no_grad():",
+        "with _mode(model, training=True), torch.no_grad():",
+        training("evaluation_is_in_eval_mode", "batch_norm_is_evaluated_with_running_statistics"),
+    ),
+    "modes not restored": Mutant(
+        "training", "module.training = mode", "pass", training("modes_threads_and_random_state_are_restored")
+    ),
+    "no momentum": Mutant(
+        "training",
+        "recipe.learning_rate, recipe.momentum)",
+        "recipe.learning_rate)",
+        training("the_descent_is_the_one_written_out_by_hand"),
+    ),
+    "every epoch in the same order": Mutant(
+        "training",
+        "default_rng([seed, epoch])",
+        "default_rng([seed, 0])",
+        training("the_descent_is_the_one_written_out_by_hand"),
+    ),
+    "momentum lost in resuming": Mutant(
+        "training",
+        'if f"momentum.{name}" in tensors:',
+        "if False:",
+        training("a_resumed_run_has_the_bits_of_an_uninterrupted_one"),
+    ),
+    "the interrupted epoch begun again": Mutant(
+        "training",
+        "[within:]:",
+        ":",
+        training("a_resumed_run_has_the_bits_of_an_uninterrupted_one"),
+    ),
+    "interrupted in the midst of a batch": Mutant(
+        "training",
+        "signal.signal(signal.SIGINT, lambda *_: asked.append(True))",
+        "signal.getsignal(signal.SIGINT)",
+        training("ctrl_c_in_the_midst_of_a_step_waits_for_its_end"),
+    ),
+    "a checkpoint of another network": Mutant(
+        "training",
+        "(network or found) != found:",
+        "False:",
+        training("a_spoiled_checkpoint_is_one_line[another network]"),
+    ),
+    "normal quantile for Student's": Mutant(
+        "ledger",
+        "scipy.stats.t.ppf(0.975, n - 1)",
+        "scipy.stats.norm.ppf(0.975)",
+        ledger("the_prediction_interval_by_a_table"),
+    ),
+    "interval of the mean, not of one more seed": Mutant(
+        "ledger", "np.sqrt(1 + 1 / n)", "np.sqrt(1 / n)", ledger("the_prediction_interval_covers_one_more_seed")
+    ),
+    "printed precision ignored": Mutant(
+        "ledger",
+        "half = 0.5 * 10.0 **",
+        "half = 0.0 * 10.0 **",
+        ledger("a_value_meets_the_interval_give_or_take_half_a_digit"),
+    ),
+    "the control has no say": Mutant(
+        "ledger",
+        'if claim.rule.get("artefact") and',
+        "if False and",
+        ledger("an_artefact_is_what_the_control_gives_too"),
+    ),
+    "an exact check that cannot fail": Mutant(
+        "ledger",
+        "if worst <= bound < broken else",
+        "if worst <= bound else",
+        ledger("an_exact_claim_holds_for_every_run_and_can_fail"),
+    ),
+    "an error that exits with 0": Mutant(
+        "cli",
+        "sys.exit(2)",
+        "sys.exit(0)",
+        ["tests/test_doors.py::test_the_command_line_prints_one_line_and_exits_with_2[unknown claim]"],
+    ),
+}
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The source, the tests and the evidence as they stand; what is not mutated is linked."""
+    shutil.copytree(ROOT / "vsbook", tmp_path / "vsbook", ignore=shutil.ignore_patterns("assets", "__pycache__"))
+    shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("conftest.py", "__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "vsbook" / "assets").symlink_to(ROOT / "vsbook" / "assets")
+    (tmp_path / "evidence").symlink_to(ROOT / "evidence")
+    return tmp_path
+
+
+# Imports what takes long (and nothing of ours) once, and runs each copy's tests in a fork of that.
+SERVER = """
+import json, os, sys
+import hypothesis, matplotlib.pyplot, pytest, safetensors.torch, scipy.stats, torch, torchvision, typer
+
+for line in sys.stdin:
+    folder, tests = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.chdir(folder)
+        sys.path.insert(0, folder)
+        log = os.open("log", os.O_CREAT | os.O_WRONLY)
+        os.dup2(log, 1), os.dup2(log, 2)
+        status = 3  # unless pytest comes to an end
+        try:
+            imported = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+            status = pytest.main(["-x", "-p", "no:cacheprovider", "--tb=line", *imported, *tests])
+            sys.stdout.flush()
+        finally:
+            os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A function of a copy and its tests: pytest's exit status there (0 passed, 1 failed) and what it said."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    command = [sys.executable, "-B", "-W", "ignore::DeprecationWarning", "-c", SERVER]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, text=True, bufsize=1, **pipes) as server:
+
+        def ask(folder, tests):
+            server.stdin.write(json.dumps([str(folder), tests]) + "\n")
+            return int(server.stdout.readline()), (folder / "log").read_text(encoding="utf-8")
+
+        yield ask
+        server.stdin.close()
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_planted_fault_is_found(copy, name, run):
+    mutant = MUTANTS[name]
+    source = copy / "vsbook" / f"{mutant.room}.py"
+    text = source.read_text(encoding="utf-8")
+    assert text.count(mutant.right) == 1, "the text to be mutated stands there once"
+    source.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
+    status, said = run(copy, mutant.tests)
+    assert status == 1, said
+    assert "failed" in said
+    assert " error" not in said.splitlines()[-1], said
+
+
+def test_without_a_fault_the_same_tests_pass(copy, run):
+    every = sorted({test for mutant in MUTANTS.values() for test in mutant.tests})
+    where = copy / "tests" / "test_where.py"  # is it the copy that is tested?
+    where.write_text(f"import vsbook\n\n\ndef test_where():\n    assert vsbook.__file__.startswith({str(copy)!r})\n")
+    every.append("tests/test_where.py")
+    status, said = run(copy, every)
+    assert status == 0, said
