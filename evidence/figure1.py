@@ -43,6 +43,13 @@ def _contrasts(seed: int, name: str = "fcnn1") -> np.ndarray:
     return np.array([ink_contrast(r, x) / ink_contrast(x, x) for r, x in zip(residuals, images, strict=True)])
 
 
+def _contrasts_without_division(seed: int) -> np.ndarray:
+    """(10,) as `_contrasts`, had the division by the squared length of the weights been left out: no projection then."""
+    images, W = averages(seed), weight("fcnn1", seed).astype(np.float64)
+    left = [x - (w @ x) * w for w, x in zip(W, images, strict=True)]
+    return np.array([ink_contrast(r, x) / ink_contrast(x, x) for r, x in zip(left, images, strict=True)])
+
+
 def _random_neuron_contrast(digit: int) -> dict:
     """Control: the same contrast with random weights in place of the neuron's."""
     image = averages(0)[digit]
@@ -63,6 +70,9 @@ def _darkness(digit: int) -> Measurement:
         _random_neuron_contrast(digit),
         {
             "mean over seeds, by digit": np.mean(list(every.values()), axis=0),
+            "without the division, mean over seeds, by digit": np.mean(
+                [_contrasts_without_division(seed) for seed in every], axis=0
+            ),
             "other pixel scales, mean over seeds, by digit": {
                 name: np.mean([_contrasts(seed, name) for seed in seeds(name)], axis=0) for name in RESCALED
             },
