@@ -9,6 +9,7 @@ import pytest
 from tools.keys import code_cells
 from tools.notebooks import CHECKED
 from tools.project import Project
+from tools.stage import alternative_text, shows_widget
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = Project(ROOT).chapters
@@ -19,10 +20,10 @@ VERBS = {"Ask", "Build", "Compare", "Draw", "Find", "Invert", "Look", "Measure",
 
 DECIMAL = re.compile(r"(?<![\w.])\d+\.\d+")
 # Fences that hold no prose: code, formulas, and what stands in braces but is run or read by a program.
-CODE = re.compile(r"^\s*(`{3,}|~{3,})(?!\{(?!code|math|raw|bibliography)[\w-]+\})")
+CODE = re.compile(r"^\s*(`{3,}(?!`)|~{3,}(?!~))(?!\{(?!code|math|raw|bibliography)[\w-]+\})")
 NOT_PROSE = re.compile(
     r"""\$\$.*?\$\$ | \$[^$\n]+\$        # formulas
-      | \{[\w:-]+\}`[^`]+` | `+[^`]+`+   # roles and code
+      | (?:\{[\w:-]+\})?(?P<tick>`+)(?:[^`\n]|\n(?!\n))+(?P=tick)  # roles and code
       | <!--.*?-->                       # comments
       | \]\([^)]*\) | https?://\S+       # addresses""",
     re.VERBOSE | re.DOTALL,
@@ -51,7 +52,7 @@ def prose_lines(text: str) -> list[str]:
             # a bare fence is the end of a directive whose inside was prose
             closing = opening[1] if line.strip() != opening[1] else ""
         elif not re.match(r"\s*:(?!alt)[\w-]+:", line):
-            kept.append(line)
+            kept.append(re.sub(r"^\s*(`{3,}|:{3,}|~{3,})(\{[\w-]+\})?", "", line))
     return kept
 
 
@@ -68,6 +69,8 @@ def test_prose_types_no_number(path):
         "| a | 0.93 |",
         "```{note}\nIt is 0.5 of the energy.\n```",
         "```{exercise} By hand\n:label: a\n\nTake 1.25.\n```",
+        "```{note}\nIt is 0.5.\n```\n\nAnd `code`.",
+        "````{note}\n```{tip}\nIt is 0.5.\n```\n````\n\nAnd `code`.",
         "```{code-cell}\nx = 1.5\n```\n\nSo x is 1.5.",
         "```{code-cell}\nx = 1.5\n```\n\n```{note}\ninside\n```\n\nSo x is 1.5.",
     ],
@@ -79,6 +82,7 @@ def test_planted_number_is_caught(planted):
 @pytest.mark.parametrize(
     "innocent",
     [
+        "```{note}\nSee `x`, {ref}`y`.\n```\n\nIt is {result}`a-b:c-0.0.mean:.0f`,\n{result}`a-b:c-4.0.mean:.0f`.",
         "It is {stated}`fcnn1-condition-number`, {result}`a-b:summary.mean:.2f`.",
         "Strang, Section 2.3, and sections 2.1 and 2.2 of the paper; Python 3.11, CC BY 4.0, arXiv 2402.00261.",
         "With $x = 0.5$ and\n\n$$\ny = 1.5\n$$\n\nand `z = 2.5`.",
@@ -138,6 +142,10 @@ def test_chapter_asserts_and_checks(chapter):
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_every_drawn_figure_has_alt_text(project, html, name):
     for cell in json.loads(project.output(name).read_text())["cells"]:
-        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
-            alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
-            assert alt.strip(), f"this cell draws, and has no `mystnb: image: alt:`\n{cell['source']}"
+        if draws(cell):
+            assert alternative_text(cell).strip(), f"a figure without `mystnb: image: alt:`\n{cell['source']}"
+
+
+def draws(cell: dict) -> bool:
+    """Whether the cell shows a picture, or a widget, which may hold one."""
+    return shows_widget(cell) or any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
