@@ -1,6 +1,5 @@
 """The folder that is rendered: the prose, the settings and the executed notebooks, one file for each page."""
 
-import html
 import json
 import re
 import shutil
@@ -22,7 +21,7 @@ def stage(project: Project, folder: Path, *, student: bool) -> None:
     shutil.copytree(project.root / "book", folder / "book", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "notebooks").mkdir()
     for name in project.chapters:
-        notebook = with_cost(with_widget_texts(json.loads(project.output(name).read_text())))
+        notebook = with_cost(json.loads(project.output(name).read_text()))
         text = as_text(without_solutions(notebook) if student else notebook)
         (folder / "notebooks" / f"{name}.ipynb").write_text(text)
     for name in ("_toc.yml", "CONTRIBUTING.md"):  # a page includes the second
@@ -49,31 +48,6 @@ def with_cost(notebook: dict) -> dict:
         "source": f":::{{div}} page-cost\n{sentence}\n:::",
     }
     return notebook | {"cells": [*notebook["cells"], cell]}
-
-
-def with_widget_texts(notebook: dict) -> dict:
-    """The notebook with each widget's alternative text beside it; `widget-names.js` gives it to the picture."""
-    cells = [with_widget_text(cell) if shows_widget(cell) else cell for cell in notebook["cells"]]
-    return notebook | {"cells": cells}
-
-
-def shows_widget(cell: dict) -> bool:
-    """Whether a widget is among the cell's outputs."""
-    kinds = [kind for output in cell.get("outputs", []) for kind in output.get("data", {})]
-    return "application/vnd.jupyter.widget-view+json" in kinds
-
-
-def with_widget_text(cell: dict) -> dict:
-    """The cell with one more output: its alternative text, which nobody sees."""
-    text = html.escape(alternative_text(cell))
-    hidden = {"text/html": f'<p class="widget-alt" hidden>{text}</p>'}
-    output = {"output_type": "display_data", "data": hidden, "metadata": {}}
-    return cell | {"outputs": [*cell["outputs"], output]}
-
-
-def alternative_text(cell: dict) -> str:
-    """What the cell's `mystnb: image: alt:` says; empty if it says nothing."""
-    return cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
 
 
 def without_solutions(notebook: dict) -> dict:
