@@ -19,10 +19,10 @@ VERBS = {"Ask", "Build", "Compare", "Draw", "Find", "Invert", "Look", "Measure",
 
 DECIMAL = re.compile(r"(?<![\w.])\d+\.\d+")
 # Fences that hold no prose: code, formulas, and what stands in braces but is run or read by a program.
-CODE = re.compile(r"^\s*(`{3,}|~{3,})(?!\{(?!code|math|raw|bibliography)[\w-]+\})")
+CODE = re.compile(r"^\s*(`{3,}(?!`)|~{3,}(?!~))(?!\{(?!code|math|raw|bibliography)[\w-]+\})")
 NOT_PROSE = re.compile(
     r"""\$\$.*?\$\$ | \$[^$\n]+\$        # formulas
-      | \{[\w:-]+\}`[^`]+` | `+[^`]+`+   # roles and code
+      | (?:\{[\w:-]+\})?(?P<tick>`+)(?:[^`\n]|\n(?!\n))+(?P=tick)  # roles and code
       | <!--.*?-->                       # comments
       | \]\([^)]*\) | https?://\S+       # addresses""",
     re.VERBOSE | re.DOTALL,
@@ -51,7 +51,7 @@ def prose_lines(text: str) -> list[str]:
             # a bare fence is the end of a directive whose inside was prose
             closing = opening[1] if line.strip() != opening[1] else ""
         elif not re.match(r"\s*:(?!alt)[\w-]+:", line):
-            kept.append(re.sub(r"^\s*[`~]{3,}", "", line))  # or its backticks would open a piece of code
+            kept.append(re.sub(r"^\s*(`{3,}|:{3,}|~{3,})(\{[\w-]+\})?", "", line))
     return kept
 
 
@@ -68,6 +68,8 @@ def test_prose_types_no_number(path):
         "| a | 0.93 |",
         "```{note}\nIt is 0.5 of the energy.\n```",
         "```{exercise} By hand\n:label: a\n\nTake 1.25.\n```",
+        "```{note}\nIt is 0.5.\n```\n\nAnd `code`.",
+        "````{note}\n```{tip}\nIt is 0.5.\n```\n````\n\nAnd `code`.",
         "```{code-cell}\nx = 1.5\n```\n\nSo x is 1.5.",
         "```{code-cell}\nx = 1.5\n```\n\n```{note}\ninside\n```\n\nSo x is 1.5.",
     ],
@@ -79,6 +81,7 @@ def test_planted_number_is_caught(planted):
 @pytest.mark.parametrize(
     "innocent",
     [
+        "```{note}\nSee `x`, {ref}`y`.\n```\n\nIt is {result}`a-b:c-0.0.mean:.0f`,\n{result}`a-b:c-4.0.mean:.0f`.",
         "It is {stated}`fcnn1-condition-number`, {result}`a-b:summary.mean:.2f`.",
         "```{in-the-paper} a\nIt is {result}`a:x.0.5:.2f`.\n```",
         "Strang, Section 2.3, and sections 2.1 and 2.2 of the paper; Python 3.11, CC BY 4.0, arXiv 2402.00261.",
