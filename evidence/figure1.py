@@ -1,13 +1,16 @@
 """The readings of Fig. 1's bottom row, put to numbers: one function a claim."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from evidence.common import inputs, seeds, subspaces, weight
-from evidence.networks import LARGEST_SHIFT, shift, split_for
-from vsbook.data import class_averages
+from evidence.networks import LARGEST_SHIFT, shift, split_for, trained
+from vsbook.data import class_averages, mnist
 from vsbook.ledger import Measurement
 from vsbook.nullmodel import energy_fraction_law
-from vsbook.subspaces import neuron_projection
+from vsbook.subspaces import FourSubspaces, neuron_projection
+from vsbook.training import evaluate
 
 REST = [1, 2, 3, 4, 5, 6, 7, 9]  # the digits other than 8 and 0, which the paper sets apart
 
@@ -44,7 +47,7 @@ def _contrasts(seed: int, name: str = "fcnn1") -> np.ndarray:
 
 
 def _contrasts_without_division(seed: int) -> np.ndarray:
-    """(10,) as `_contrasts`, had the division by the squared length of the weights been left out: no projection then."""
+    """(10,) as `_contrasts`, had the division by the squared length of the weights been left out."""
     images, W = averages(seed), weight("fcnn1", seed).astype(np.float64)
     left = [x - (w @ x) * w for w, x in zip(W, images, strict=True)]
     return np.array([ink_contrast(r, x) / ink_contrast(x, x) for r, x in zip(left, images, strict=True)])
@@ -130,9 +133,20 @@ def _strong_signal_measurement(statistic) -> Measurement:
             "mean": law.mean(),
             "bound": law.ppf(0.975),
         },
-        {"mean over seeds, by digit": np.mean(list(every.values()), axis=0)},
+        {
+            "mean over seeds, by digit": np.mean(list(every.values()), axis=0),
+            "span of ten random training images, mean by digit": _in_spans_of_images(0),
+        },
         inputs("fcnn1"),
     )
+
+
+def _in_spans_of_images(seed: int) -> np.ndarray:
+    """(10,) harder than chance: share of each residual in the span of ten random images, mean of 200 draws."""
+    images, generator = split_for("fcnn1", seed).train.images, np.random.default_rng(seed)
+    residuals = np.stack([split.residual for split in own_residuals("fcnn1", seed, averages(seed))])
+    spans = [FourSubspaces.of(images[generator.choice(len(images), 10, replace=False)]) for _ in range(200)]
+    return np.mean([span.energy_split(residuals).signal_fraction for span in spans], axis=0)
 
 
 def other_residuals_are_strong_signal() -> Measurement:
@@ -162,12 +176,17 @@ def _alignment(digits: list[int]) -> Measurement:
     plain = {seed: residual_fractions("fcnn1", seed, averages(seed)) for seed in seeds("fcnn1")}
     aligned = {seed: residual_fractions("fcnn1", seed, aligned_averages(seed)) for seed in seeds("fcnn1")}
     tolerant = [residual_fractions("fcnn1-shifted", seed, averages(seed)) for seed in seeds("fcnn1-shifted")]
+    moved = replace(mnist().test, images=shift(mnist().test.images, 0, LARGEST_SHIFT))
     return Measurement(
         "relative fall of the residual's share of the energy",
         {seed: np.mean((plain[seed] - aligned[seed])[digits] / plain[seed][digits]) for seed in plain},
         {
             "what": "residual's share of the plain averages in networks trained on images moved by up to three pixels",
             "mean over seeds, by digit": np.mean(tolerant, axis=0),
+            "accuracy on test images moved three pixels to the right, mean over seeds": {
+                name: np.mean([evaluate(trained(name, seed), moved) for seed in seeds(name)])
+                for name in ("fcnn1", "fcnn1-shifted")
+            },
         },
         {
             "plain, mean over seeds, by digit": np.mean(list(plain.values()), axis=0),

@@ -31,6 +31,7 @@ VARIANTS = {
     "fcnn1": Variant("fcnn1", 10),
     "fcnn5": Variant("fcnn5", 5),
     "fcnn1-linear": Variant("fcnn1", 5, linear=True),
+    "fcnn1-linear-scale-0": Variant("fcnn1", 3, linear=True, scale=0.0),
     "fcnn1-scale-0": Variant("fcnn1", 3, scale=0.0),
     "fcnn1-scale-0.25": Variant("fcnn1", 3, scale=0.25),
     "fcnn1-scale-0.5": Variant("fcnn1", 3, scale=0.5),

@@ -70,7 +70,12 @@ def fcnn1_condition_number() -> Measurement:
             subspaces("fcnn1", seed).singular_values[0] / np.linalg.norm(_blind_row(_first_weights("fcnn1", seed)))
         )
 
-    variants = ["fcnn1", "fcnn1-linear", *(f"fcnn1-scale-{scale}" for scale in ("0", "0.25", "0.5", "2", "4"))]
+    variants = [
+        "fcnn1",
+        "fcnn1-linear",
+        "fcnn1-linear-scale-0",
+        *(f"fcnn1-scale-{scale}" for scale in ("0", "0.25", "0.5", "2", "4")),
+    ]
     variants += ["fcnn1-standardised", "fcnn1-centred"]
     return Measurement(
         "first over last singular value",
