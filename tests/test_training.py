@@ -214,15 +214,15 @@ def test_interrupted_twice(split, tmp_path):
 
 @pytest.mark.parametrize("step", [1, 10, 11, 33])
 def test_ctrl_c_in_the_midst_of_a_step_waits_for_its_end(split, tmp_path, step, monkeypatch):
-    """The signal comes when the first of the parameters has moved and the count has not."""
+    """The signal comes when the parameters have moved and the count has not."""
     state, plain, count = tmp_path / "run.state", torch.optim.SGD.step, 0
 
     def interrupted_step(self, *arguments):
         nonlocal count
         count += 1
+        plain(self, *arguments)
         if count == step:
             os.kill(os.getpid(), signal.SIGINT)
-        return plain(self, *arguments)
 
     monkeypatch.setattr(torch.optim.SGD, "step", interrupted_step)
     with pytest.raises(KeyboardInterrupt):
