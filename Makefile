@@ -42,14 +42,14 @@ chromium: .venv/ready
 serve: book  ## show the book at http://127.0.0.1:8000 (PORT=…)
 	@.venv/bin/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
-train: .venv/ready  ## train all networks of the evidence (long; resumes where it stopped)
-	.venv/bin/python evidence/train.py
+train: .venv/ready  ## train all networks of the evidence (minutes; resumes where it stopped)
+	.venv/bin/python -m evidence.train
 
 results: .venv/ready  ## repeat the measurements (CLAIM=id: that one)
-	.venv/bin/python evidence/measure.py $(CLAIM)
+	.venv/bin/python -m evidence.measure $(CLAIM)
 
 bench: .venv/ready  ## compare speeds with peers
-	.venv/bin/python benchmarks/run.py
+	.venv/bin/python -m benchmarks.run
 
 lint: .venv/ready  ## style and import contract
 	.venv/bin/ruff check .
