@@ -108,7 +108,7 @@ def draw_big_picture(S: FourSubspaces, ax):
         ax.add_patch(
             Polygon(corners, facecolor=PALETTE[colour], alpha=0.15 if dimension else 0.04, edgecolor=PALETTE[colour])
         )
-        ax.text(x, y, f"{name}\ndim {dimension}", ha="center", va="center", fontsize=8.5)
+        ax.text(x, y, f"{name}\ndim {dimension}", ha="center", va="center", fontsize=9.5)
     arrow = {"arrowstyle": "->", "lw": 1.5}
     ax.annotate("", (2.25, 0.7), (0.75, 0.7), arrowprops=arrow | {"color": PALETTE["signal"]})
     ax.text(1.5, 0.78, "$A$, one to one", ha="center")
