@@ -39,3 +39,4 @@ if __name__ == "__main__":
         for seed in range(VARIANTS[name].seeds):
             train(name, seed)
     write_checksums()
+    print("every network asked for has its checkpoint")
