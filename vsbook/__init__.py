@@ -1,4 +1,4 @@
-"""Neural networks as linear algebra, with every claim measured.
+"""Neural networks as linear algebra, measured claim by claim.
 
 Importing `vsbook` loads nothing else; each room is imported by its own name:
 

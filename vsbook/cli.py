@@ -11,7 +11,7 @@ from vsbook.checks import BadInput, one_of, write_beside
 __all__ = ["main"]
 
 app = typer.Typer(
-    help="Neural networks as linear algebra, with every claim measured.",
+    help="Neural networks as linear algebra, measured claim by claim.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )

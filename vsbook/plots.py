@@ -11,6 +11,7 @@ import io
 import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Polygon
 
 from vsbook.checks import BadInput, as_vectors
@@ -31,6 +32,9 @@ __all__ = [
     "with_alt",
 ]
 
+SIGNED = LinearSegmentedColormap.from_list(  # as Matplotlib's RdBu_r, with a true white in the middle
+    "signed", ["#053061", "#2166ac", "#92c5de", "#ffffff", "#f4a582", "#b2182b", "#67001f"]
+)
 PALETTE = {"signal": "#0072B2", "rejected": "#D55E00", "null": "#999999", "third": "#009E73", "fourth": "#CC79A7"}
 
 
@@ -45,9 +49,8 @@ def draw_image(image: Float[np.ndarray, " 784"], ax, limit: float | None = None)
         raise BadInput(f"image: expected one square image, got shape {image.shape}; draw others row by row")
     limit = limit or float(np.abs(image).max()) or 1.0  # 1 for a blank image
     signed = np.min(image) < 0
-    ax.imshow(
-        np.reshape(image, (side, side)), cmap="RdBu_r" if signed else "gray_r", vmin=-limit if signed else 0, vmax=limit
-    )
+    colours = {"cmap": SIGNED, "vmin": -limit} if signed else {"cmap": "gray_r", "vmin": 0}
+    ax.imshow(np.reshape(image, (side, side)), vmax=limit, **colours)
     ax.set(xticks=[], yticks=[])
     return ax
 
@@ -93,7 +96,7 @@ def draw_bars(
     return ax
 
 
-def draw_big_picture(S: FourSubspaces, ax):
+def draw_big_picture(S: FourSubspaces, ax, name: str = "A"):
     """The big picture of linear algebra for one matrix: four subspaces with their dimensions, and what maps where."""
     (m, n), r = S.shape, S.rank
     squares = {
@@ -102,18 +105,18 @@ def draw_big_picture(S: FourSubspaces, ax):
         (3.0, 0.5): ("column space\nSignalOut", r, "signal"),
         (3.0, -0.5): ("left null space\nRejSignalOut", m - r, "rejected"),
     }
-    for (x, up), (name, dimension, colour) in squares.items():
+    for (x, up), (space, dimension, colour) in squares.items():
         y = np.sign(up) * 0.7
         corners = np.array([(x, y - 0.7), (x + 0.75, y), (x, y + 0.7), (x - 0.75, y)])
         ax.add_patch(
             Polygon(corners, facecolor=PALETTE[colour], alpha=0.15 if dimension else 0.04, edgecolor=PALETTE[colour])
         )
-        ax.text(x, y, f"{name}\ndim {dimension}", ha="center", va="center", fontsize=9.5)
+        ax.text(x, y, f"{space}\ndim {dimension}", ha="center", va="center", fontsize=9.5)
     arrow = {"arrowstyle": "->", "lw": 1.5}
     ax.annotate("", (2.25, 0.7), (0.75, 0.7), arrowprops=arrow | {"color": PALETTE["signal"]})
-    ax.text(1.5, 0.78, "$A$, one to one", ha="center")
+    ax.text(1.5, 0.78, f"${name}$, one to one", ha="center")
     ax.annotate("", (2.93, -0.02), (0.75, -0.7), arrowprops=arrow | {"color": PALETTE["rejected"]})
-    ax.text(1.95, -0.62, "$A$, to zero", ha="center")
+    ax.text(1.95, -0.62, f"${name}$, to zero", ha="center")
     ax.plot(3.0, 0.0, "o", color="black", ms=4)
     ax.text(0.0, 1.5, f"$\\mathbf{{R}}^{{{n}}}$", ha="center")
     ax.text(3.0, 1.5, f"$\\mathbf{{R}}^{{{m}}}$", ha="center")
