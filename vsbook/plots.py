@@ -93,8 +93,8 @@ def draw_bars(
     return ax
 
 
-def draw_big_picture(S: FourSubspaces, ax):
-    """The big picture of linear algebra for one matrix: four subspaces with their dimensions, and what maps where."""
+def draw_big_picture(S: FourSubspaces, ax, name="A"):
+    """The big picture of linear algebra for the matrix `name`: four subspaces, their dimensions, what maps where."""
     (m, n), r = S.shape, S.rank
     squares = {
         (0.0, 0.5): ("row space\nSignal", r, "signal"),
@@ -102,18 +102,18 @@ def draw_big_picture(S: FourSubspaces, ax):
         (3.0, 0.5): ("column space\nSignalOut", r, "signal"),
         (3.0, -0.5): ("left null space\nRejSignalOut", m - r, "rejected"),
     }
-    for (x, up), (name, dimension, colour) in squares.items():
+    for (x, up), (space, dimension, colour) in squares.items():
         y = np.sign(up) * 0.7
         corners = np.array([(x, y - 0.7), (x + 0.75, y), (x, y + 0.7), (x - 0.75, y)])
         ax.add_patch(
             Polygon(corners, facecolor=PALETTE[colour], alpha=0.15 if dimension else 0.04, edgecolor=PALETTE[colour])
         )
-        ax.text(x, y, f"{name}\ndim {dimension}", ha="center", va="center", fontsize=9.5)
+        ax.text(x, y, f"{space}\ndim {dimension}", ha="center", va="center", fontsize=9.5)
     arrow = {"arrowstyle": "->", "lw": 1.5}
     ax.annotate("", (2.25, 0.7), (0.75, 0.7), arrowprops=arrow | {"color": PALETTE["signal"]})
-    ax.text(1.5, 0.78, "$A$, one to one", ha="center")
+    ax.text(1.5, 0.78, f"${name}$, one to one", ha="center")
     ax.annotate("", (2.93, -0.02), (0.75, -0.7), arrowprops=arrow | {"color": PALETTE["rejected"]})
-    ax.text(1.95, -0.62, "$A$, to zero", ha="center")
+    ax.text(1.95, -0.62, f"${name}$, to zero", ha="center")
     ax.plot(3.0, 0.0, "o", color="black", ms=4)
     ax.text(0.0, 1.5, f"$\\mathbf{{R}}^{{{n}}}$", ha="center")
     ax.text(3.0, 1.5, f"$\\mathbf{{R}}^{{{m}}}$", ha="center")
