@@ -97,7 +97,7 @@ def draw_bars(
 
 
 def draw_big_picture(S: FourSubspaces, ax, name: str = "A"):
-    """The big picture of linear algebra for one matrix: four subspaces with their dimensions, and what maps where."""
+    """The big picture of linear algebra for the matrix `name`: four subspaces, their dimensions, what maps where."""
     (m, n), r = S.shape, S.rank
     squares = {
         (0.0, 0.5): ("row space\nSignal", r, "signal"),
