@@ -50,7 +50,7 @@ class Claim:
     seeds; with `artefact = true`, the verdict is 'artefact' when it meets the control's interval too;
     `{kind = "reading", side, bound}`: the whole prediction interval lies above or below the bound, a number or "null",
     the bound that the measurement's control brings; `{kind = "exact", bound}`: no run's error exceeds the bound, and
-    every run of the control, which breaks the identity on purpose, does.
+    every run of the control, which breaks the identity on purpose, does. `revised` says why a rule is not the first one.
     """
 
     id: str
@@ -62,6 +62,12 @@ class Claim:
     rule: dict
     chapter: str
     format: str = ".2f"
+    revised: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what a measurement answers to: a result made for other words or another rule is no result."""
+        return hashlib.sha256(json.dumps([self.stated, self.measure, self.rule], sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -224,6 +230,7 @@ def record(claim_id: str, measurement: Measurement, script: str, root: Path) -> 
     found, why = judge(claim, measurement.runs, measurement.control)
     entry = {
         "claim": claim_id,
+        "claim_sha256": claim.digest,
         "quantity": measurement.quantity,
         "unit": claim.unit,
         "runs": _runs(measurement.runs),
