@@ -386,3 +386,15 @@ def test_measured_again_from_the_checkpoints(claim_id, averages_kept):
     control = found["control"] | ({"runs": by_seed(found["control"]["runs"])} if "runs" in found["control"] else {})
     for again, recorded in zip(plain, (by_seed(found["runs"]), control, found["details"]), strict=True):
         assert_close(again, recorded, claim_id)
+
+
+@pytest.mark.parametrize("claim_id", MEASURED)
+def test_a_result_answers_to_its_claim_as_it_stands(claim_id):
+    """Other words, another bound or another stated value ask for a new measurement."""
+    assert result(claim_id)["claim_sha256"] == CLAIMS[claim_id].digest
+
+
+@pytest.mark.parametrize("change", [{"stated": "7.3"}, {"measure": "another"}, {"rule": {"kind": "value"}}], ids=str)
+def test_a_moved_rule_is_seen(change):
+    claim = CLAIMS["fcnn1-condition-number"]
+    assert replace(claim, **change).digest != claim.digest

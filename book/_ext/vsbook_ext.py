@@ -8,7 +8,6 @@ a result. Directives: `` {in-the-paper} id id `` (a box with prose and a small t
 
 import functools
 import re
-from collections import Counter
 from pathlib import Path
 
 from docutils import nodes
@@ -150,12 +149,22 @@ class LedgerTable(SphinxDirective):
         std.note_hyperlink_target(f"claim-{claim.id}", self.env.docname, f"claim-{claim.id}", claim.statement)
         why = (ledger.result(claim.id) or {}).get("why", "not measured yet")
         return [
-            [target, nodes.inline("", claim.source, classes=["claim-note"])],
+            [target, note(claim.source)],
             [shown("stated", claim.id)],
-            [shown("measured", claim.id), nodes.inline("", why, classes=["claim-note"])],
+            [
+                shown("measured", claim.id),
+                note(claim.measure),
+                note(f"Rule: {why}."),
+                *map(note, filter(None, [claim.revised])),
+            ],
             [shown("verdict", claim.id)],
             [page_link(claim=claim.id)],
         ]
+
+
+def note(text: str) -> nodes.inline:
+    """A line in small print below what a cell shows."""
+    return nodes.inline("", text, classes=["claim-note"])
 
 
 class LedgerSummary(SphinxDirective):
@@ -163,8 +172,7 @@ class LedgerSummary(SphinxDirective):
 
     def run(self):
         """A row for each verdict."""
-        counts = Counter(map(ledger.verdict, ledger.claims()))
-        rows = [[[coloured(verdict)], [nodes.Text(str(counts[verdict]))]] for verdict in ledger.VERDICTS]
+        rows = [[[coloured(verdict)], [nodes.Text(str(count))]] for verdict, count in ledger.tally().items()]
         return [table(["verdict", "claims"], rows)]
 
 
