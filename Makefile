@@ -34,7 +34,7 @@ book: .venv/ready  ## run the chapters, compare with the references, render the 
 # nbval runs the rendered notebooks again, on two threads where the build used one.
 test: book chromium  ## everything that guards the project
 	OMP_NUM_THREADS=2 MKL_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2 \
-	    .venv/bin/python -m pytest --nbval-lax tests _build/executed
+	    .venv/bin/python -m pytest --nbval-lax --nbval-cell-timeout=180 tests _build/executed
 
 chromium: .venv/ready
 	@.venv/bin/python -m tools.browser

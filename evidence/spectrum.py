@@ -10,7 +10,7 @@ from evidence.common import inputs, seeds, subspaces, weight
 from evidence.networks import initial, split_for, trained
 from vsbook.data import class_averages, mnist, mnist_split
 from vsbook.layers import capture, named_weights
-from vsbook.ledger import Measurement
+from vsbook.ledger import Measurement, claims, judge
 from vsbook.nullmodel import energy_fraction_law, random_subspace, sampled_energy_fractions, sampled_spectra
 from vsbook.subspaces import FourSubspaces
 from vsbook.training import evaluate, logits
@@ -67,6 +67,12 @@ def _at_the_end(name: str, seed: int) -> dict:
     }
 
 
+def _without(left_out: int, runs: dict, controls: dict) -> str:
+    """The verdict on the condition number that the other seeds would give: how much hangs on one of them?"""
+    kept = [{seed: value for seed, value in values.items() if seed != left_out} for values in (runs, controls)]
+    return judge(claims()["fcnn1-condition-number"], kept[0], {"what": "", "runs": kept[1]})[0]
+
+
 def fcnn1_condition_number() -> Measurement:
     def control(seed):
         return float(
@@ -80,14 +86,17 @@ def fcnn1_condition_number() -> Measurement:
         *(f"fcnn1-scale-{scale}" for scale in ("0", "0.25", "0.5", "2", "4")),
     ]
     variants += ["fcnn1-standardised", "fcnn1-centred"]
+    runs = {seed: subspaces("fcnn1", seed).condition_number for seed in seeds("fcnn1")}
+    controls = {seed: control(seed) for seed in runs}
     return Measurement(
         "first over last singular value",
-        {seed: subspaces("fcnn1", seed).condition_number for seed in seeds("fcnn1")},
+        runs,
         {
             "what": "the last singular value replaced by the length of u'W before training, u = (1, ..., 1)/sqrt(10)",
-            "runs": {seed: control(seed) for seed in seeds("fcnn1")},
+            "runs": controls,
         },
         {
+            "artefact with one seed left out": sum(_without(seed, runs, controls) == "artefact" for seed in runs),
             "variants": {name: [_at_the_end(name, seed) for seed in seeds(name)] for name in variants},
             "before training": [
                 FourSubspaces.of(_first_weights("fcnn1", seed)).condition_number for seed in seeds("fcnn1")

@@ -46,7 +46,7 @@ def run_one(project: Project, name: str, key: str) -> str:
     console.print(f"           {name} …")
     start = time.perf_counter()
     command = [sys.executable, "-m", "tools.execute", name, key]
-    done = subprocess.run(command, cwd=project.root, text=True, capture_output=True)
+    done = subprocess.run(command, cwd=project.root, text=True, capture_output=True, stdin=subprocess.DEVNULL)
     seconds = time.perf_counter() - start
     verdict = "[red]failed[/]" if done.returncode else "ran"
     console.print(f"           {name} {verdict} in {seconds:.1f} s")

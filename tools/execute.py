@@ -14,6 +14,8 @@ from tools.project import BuildError, Project, write_whole
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
+CELL_SECONDS = 180  # a whole chapter has a budget of 60
+
 
 def one_thread() -> dict[str, str]:
     """The environment in which sums are added in the same order on every machine."""
@@ -24,15 +26,7 @@ def execute(project: Project, name: str, key: str) -> None:
     """Run the chapter, refuse warnings and cells that did not run, and put the result into place."""
     os.environ.update(one_thread())
     start = time.perf_counter()
-    notebook = papermill.execute_notebook(
-        prepare(project, name),
-        None,
-        kernel_name="python3",
-        cwd=str(project.notebooks),
-        coalesce_streams=True,
-        record_timing=False,
-        progress_bar=False,
-    )
+    notebook = run(project, name)
     measured = {
         "key": key,
         "seconds": round(time.perf_counter() - start, 2),
@@ -42,6 +36,25 @@ def execute(project: Project, name: str, key: str) -> None:
     refuse_warnings(notebook)
     refuse_gaps(notebook)
     write_whole(project.output(name), as_text(_tidy(notebook, measured)))
+
+
+def run(project: Project, name: str) -> dict:
+    """The executed notebook. A kernel that falls silent is given up, and a second one tried: seen on a busy machine."""
+    for _ in range(2):
+        try:
+            return papermill.execute_notebook(
+                prepare(project, name),
+                None,
+                kernel_name="python3",
+                cwd=str(project.notebooks),
+                coalesce_streams=True,
+                record_timing=False,
+                progress_bar=False,
+                execution_timeout=CELL_SECONDS,
+            )
+        except TimeoutError:
+            continue
+    raise BuildError(f"a cell took more than {CELL_SECONDS} s, twice; make it shorter")
 
 
 def refuse_warnings(notebook: dict) -> None:
