@@ -20,10 +20,12 @@ def train(name: str, seed: int) -> None:
     if path.exists():
         return
     split, model = split_for(name, seed), initial(name, seed)
-    fit(model, split, PAPER, seed, user_cache_path("vsbook") / "training" / f"{path.stem}.state")
+    state = user_cache_path("vsbook") / "training" / f"{path.stem}.state"
+    fit(model, split, PAPER, seed, state)
     accuracy = evaluate(model, split.test)
     header = provenance(VARIANTS[name].network, PAPER, seed, accuracy) | {"variant": name}
     save_checkpoint(path, model, header)
+    state.unlink(missing_ok=True)  # only now: until here it holds the training
     print(f"{name} seed {seed}: test accuracy {accuracy:.2%} -> {path.name}", flush=True)
 
 

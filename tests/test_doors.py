@@ -42,6 +42,7 @@ NO_NUMBERS = {
     "ragged": lambda shape: [[1.0, 2.0], [1.0]],
     "a number": lambda shape: 1.0,
     "a tensor with gradients": lambda shape: torch.ones(shape, requires_grad=True),
+    "masked": lambda shape: np.ma.masked_array(np.ones(shape), np.zeros(shape, bool)),
     "wrong shape": lambda shape: np.ones((*shape[:-1], shape[-1] + 1)) if len(shape) == 1 else np.ones((2, 2, 2, 2)),
 }
 
@@ -182,7 +183,10 @@ REFUSED = {
     # networks and layers
     **{f"network {n!r}": lambda n=n: models.create(n, 0) for n in ("vgg", "", None, 3, ["fcnn1"], {}, np.ones(2))},
     **{f"load {n!r}": lambda n=n: training.load(n) for n in ("vgg", None, ["fcnn1"], "../fcnn1")},
-    **{f"checkpoint at {p!r}": lambda p=p: training.load_checkpoint(p) for p in (None, 3, "/nowhere", "/", b"\0")},
+    **{
+        f"checkpoint at {p!r}": lambda p=p: training.load_checkpoint(p)
+        for p in (None, 3, "/nowhere", "/", b"\0", "x" * 300)
+    },
     **{f"weights of {m!r}": lambda m=m: layers.named_weights(m) for m in (None, "fcnn1", nn.Linear, {"a": 1})},
     "an unknown layer": lambda: layers.named_weights(models.create("fcnn1", 0))["layer2"],
     "layer None": lambda: layers.named_weights(models.create("fcnn1", 0))[None],
@@ -191,6 +195,8 @@ REFUSED = {
         f"capture {names!r}": lambda names=names: layers.capture(models.create("fcnn1", 0), names).__enter__()
         for names in (["layer2"], "layer1", None, 3, [None], [["layer1"]])
     },
+    "a sum that overflows": lambda: FourSubspaces.of(np.full((4, 4), 1.7e308)),
+    "a preimage that overflows": lambda: FourSubspaces.of(np.full((2, 2), 1e-310)).pinv([1.0, 1.0]),
     "capture of nothing": lambda: layers.capture(None, ["layer1"]).__enter__(),
     # training
     **{
@@ -277,11 +283,12 @@ def test_pictures_of_what_is_right():
 # the command line
 
 
-def vsbook(*arguments, folder, **environment):
+def vsbook(*arguments, folder, stdout=subprocess.PIPE, **environment):
     """Run it as a user does: exit status, stdout, stderr."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")} | environment
     command = [sys.executable, "-c", "from vsbook.cli import main; main()", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    pipes = {"stdout": stdout, "stderr": subprocess.PIPE}
+    return subprocess.run(command, cwd=folder, env=environment, text=True, timeout=120, **pipes)
 
 
 WRONG = {
@@ -297,6 +304,7 @@ WRONG = {
     "output exists": ["train", "fcnn1", "--output", "here.safetensors"],
     "output is a folder": ["train", "fcnn1", "--output", "folder"],
     "output below a file": ["train", "fcnn1", "--output", "here.safetensors/x.safetensors"],
+    "output with a long name": ["train", "fcnn1", "--output", "x" * 300],
     "output where nothing can be": ["train", "fcnn1", "--output", "/proc/nowhere/x.safetensors"],
 }
 
@@ -319,6 +327,16 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path):
     assert done.returncode == 2
     assert done.stderr.rstrip().split("\r")[-1].lstrip().startswith("error: ") or "\nerror: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("claim", [[], ["fcnn1-condition-number"]], ids=["all", "one"])
+def test_a_full_disk_is_one_line(tmp_path, claim):
+    with open("/dev/full", "w") as full:
+        done = vsbook("ledger", *claim, folder=tmp_path, stdout=full)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "No space left" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["train", "--help"], ["ledger", "--help"]], ids=" ".join)

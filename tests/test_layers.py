@@ -108,6 +108,46 @@ def test_the_reasons_say_what_stands_in_the_way():
     assert named_weights(Adapted()).untreated == {"low_rank": "no part of a Adapted's weight or bias"}
 
 
+def without_weight(**options):
+    module = nn.Linear(3, 2, **options)
+    module.weight = None
+    return module
+
+
+def with_flat_weight():
+    module = nn.Linear(3, 2)
+    module.weight = nn.Parameter(torch.ones(3))
+    return module
+
+
+@pytest.mark.parametrize(
+    ("module", "reasons"),
+    [
+        (without_weight(), {"0.bias": "Linear has no weights"}),
+        (without_weight(bias=False), {"0": "Linear has no weights"}),
+        (
+            with_flat_weight(),
+            dict.fromkeys(("0.weight", "0.bias"), "Linear has weights of shape (3,), not of 2 axes"),
+        ),
+    ],
+    ids=["no weight", "neither weight nor bias", "one axis"],
+)
+def test_a_layer_without_a_matrix_is_listed(module, reasons):
+    found = named_weights(nn.Sequential(module))
+    assert (found.layers, found.untreated) == ({}, reasons)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch.ao is on its way out
+def test_quantised_layers_are_listed():
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.LSTM(3, 2))
+    packed = torch.ao.quantization.quantize_dynamic(model, {nn.Linear, nn.LSTM}, dtype=torch.qint8)
+    found = named_weights(packed)
+    assert found.layers == {}
+    assert found.untreated == {
+        name: f"{kind} has packed weights, which are no parameters" for name, kind in (("0", "Linear"), ("2", "LSTM"))
+    }
+
+
 VIEWS = [
     (nn.Linear(5, 3), {"weight": (3, 5)}),
     (nn.Conv1d(2, 4, 3), {"flattened_kernels": (4, 6), "single_kernels": (8, 3)}),

@@ -60,17 +60,34 @@ MUTANTS = {
         "1e-10",
         subspaces("rank[tiny]"),
     ),
-    "zero counts as signal": Mutant("subspaces", "s > tol", "s >= tol", subspaces("rank[zero]")),
+    "zero counts as signal": Mutant(
+        "subspaces",
+        "(s > tol) & (singular_values > 0)",
+        "s >= tol",
+        subspaces("rank[zero]"),
+    ),
+    "tiny tolerances rounded to zero": Mutant(
+        "subspaces",
+        "np.ldexp(A, -exponent)",
+        "np.ldexp(A, exponent := 0)",
+        subspaces("a_power_of_two_changes_no_bit"),
+    ),
+    "no driver to take over": Mutant(
+        "subspaces", 'lapack_driver="gesvd"', 'lapack_driver="gesdd"', subspaces("the_safer_driver_takes_over")
+    ),
+    "rank in long double's eps": Mutant(
+        "checks", " or array.dtype == np.longdouble:", ":", subspaces("rank[longdouble]")
+    ),
     "rank in float64's eps for float32": Mutant(
         "subspaces",
-        "_checked_tolerance(tol, s, A.shape, A.dtype)",
-        "_checked_tolerance(tol, s, A.shape, float)",
+        "rank_tolerance(s, A.shape, dtype)",
+        "rank_tolerance(s, A.shape, float)",
         subspaces("float32_rounding_is_not_rank"),
     ),
     "rank of the Gram matrix": Mutant(
         "subspaces",
-        "int(np.count_nonzero(s > tol))",
-        "int(np.linalg.matrix_rank(A.T.astype(float) @ A))",
+        "np.count_nonzero((s > tol) & (singular_values > 0))",
+        "np.linalg.matrix_rank(A.T @ A)",
         subspaces("rank_is_not_that_of_the_gram_matrix"),
     ),
     "projection without the square of the length": Mutant(
@@ -174,6 +191,27 @@ MUTANTS = {
         'if f"momentum.{name}" in tensors:',
         "if False:",
         training("a_resumed_run_has_the_bits_of_an_uninterrupted_one"),
+    ),
+    "nothing on disk at the end of an epoch": Mutant(
+        "training",
+        "                _suspend(state, run, step, model, optimiser)\n                bar",
+        "                bar",
+        training("a_crash_in_the_next_epoch_loses_only_that_epoch"),
+    ),
+    "more than one thread": Mutant(
+        "training", "torch.set_num_threads(1)", "pass", training("training_is_on_one_thread")
+    ),
+    "a finished run forgotten before it is saved": Mutant(
+        "cli",
+        "        accuracy = training.evaluate(model, split.test)",
+        "        state.unlink()\n        accuracy = training.evaluate(model, split.test)",
+        training("a_training_survives_what_comes_after_it"),
+    ),
+    "keys in random order": Mutant(
+        "training",
+        "json.dumps(header, sort_keys=True)",
+        "json.dumps(header)",
+        training("saved_twice_it_is_the_same_bytes"),
     ),
     "the interrupted epoch begun again": Mutant(
         "training",

@@ -110,6 +110,10 @@ def graded(dtype):
     [
         (1e-14 * np.eye(4), 4),
         (1e-300 * np.eye(4), 4),
+        (1e-310 * np.eye(4), 4),
+        (np.full((4, 6), 1e-310), 1),
+        (np.full((4, 6), 3e307), 1),
+        (np.outer(np.linspace(1, 2, 30), np.linspace(1, 3, 30)).astype(np.longdouble) / 3, 1),
         (np.zeros((3, 5)), 0),
         (np.zeros((1, 1)), 0),
         (graded(np.float64), 2),
@@ -118,7 +122,21 @@ def graded(dtype):
         (np.ones((4, 4), np.int8), 1),
         (np.ones((2, 3), np.float16), 1),
     ],
-    ids=["tiny", "tinier", "zero", "zero-1x1", "graded-64", "graded-32", "list", "int8", "float16"],
+    ids=[
+        "tiny",
+        "tinier",
+        "subnormal",
+        "subnormal, one",
+        "huge",
+        "longdouble",
+        "zero",
+        "zero-1x1",
+        "graded-64",
+        "graded-32",
+        "list",
+        "int8",
+        "float16",
+    ],
 )
 def test_rank(A, rank):
     assert numerical_rank(A) == rank
@@ -153,6 +171,37 @@ def test_default_tolerance_is_the_written_policy():
     expected = np.finfo(np.float32).eps * 6 * np.linalg.svd(A.astype(float), compute_uv=False)[0]
     assert S.tol == pytest.approx(expected, rel=1e-12)
     assert S.tol == rank_tolerance(S.singular_values, A.shape, A.dtype)
+
+
+@pytest.mark.parametrize("scale", [2.0**-1000, 2.0**-500, 2.0**500, 2.0**1000])
+def test_a_power_of_two_changes_no_bit(scale):
+    """Wherever it leads, the factors are those of the matrix around 1."""
+    A = matrix_of_rank(5, 8, 3, 0)
+    S, other = FourSubspaces.of(A), FourSubspaces.of(scale * A)
+    assert other.rank == 3
+    np.testing.assert_array_equal(other.row_space, S.row_space)
+    np.testing.assert_array_equal(other.singular_values[:3], scale * S.singular_values[:3])
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-300, 1e300])
+def test_pseudo_inverse_of_tiny_and_huge(scale):
+    """At 1e-310 a number of float64 has some 12 digits left."""
+    x = FourSubspaces.of(scale * np.diag([1.0, 2.0])).pinv([1e-9, 1e-9])
+    np.testing.assert_allclose(x, [1e-9 / scale, 5e-10 / scale], rtol=1e-9)
+
+
+def test_the_safer_driver_takes_over(monkeypatch):
+    plain, asked = scipy.linalg.svd, []
+
+    def diverging(A, full_matrices=True, lapack_driver="gesdd"):
+        asked.append(lapack_driver)
+        if lapack_driver == "gesdd":
+            raise np.linalg.LinAlgError("SVD did not converge")
+        return plain(A, full_matrices=full_matrices, lapack_driver=lapack_driver)
+
+    monkeypatch.setattr(scipy.linalg, "svd", diverging)
+    assert FourSubspaces.of(np.diag([3.0, 2.0])).singular_values == pytest.approx([3, 2])
+    assert asked == ["gesdd", "gesvd"]
 
 
 def test_a_zero_matrix_sees_nothing():

@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import typer
 from safetensors.torch import load_file, save, save_file
 from torch import nn
 
-from vsbook import ledger, training
+import evidence.train
+from vsbook import cli, ledger, training
 from vsbook.checks import BadInput
 from vsbook.data import MNIST_FILES, Images, Split, mnist, mnist_split
 from vsbook.layers import named_weights
@@ -27,6 +29,10 @@ from vsbook.subspaces import FourSubspaces
 from vsbook.training import PAPER, Recipe, evaluate, fit, load, load_checkpoint, logits, provenance, save_checkpoint
 
 SMALL = Recipe(epochs=3)
+ROOT = Path(ledger.__file__).parent.parent
+SHIPPED = sorted(
+    [*ROOT.glob("vsbook/assets/checkpoints/*.safetensors"), *ROOT.glob("evidence/checkpoints/*.safetensors")]
+)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +171,58 @@ def test_outputs_are_the_same_in_parts():
     assert not logits(model, images).requires_grad
 
 
+def test_training_is_on_one_thread(split):
+    """Another number would add in another order."""
+    model, seen, threads = create("fcnn1", 0), set(), torch.get_num_threads()
+    model.register_forward_hook(lambda *_: seen.add(torch.get_num_threads()) if model.training else None)
+    torch.set_num_threads(2)
+    try:
+        fit(model, split, SMALL, 0, progress=False)
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == {1}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda x: x.astype(">f4"), lambda x: x[:, ::-1].copy()[:, ::-1], lambda x: x.astype(">f8"), np.asfortranarray],
+    ids=["big-endian", "reversed", "big-endian float64", "fortran"],
+)
+def test_the_layout_of_images_makes_no_difference(split, change):
+    changed = replace(split, train=replace(split.train, images=change(split.train.images)))
+    model = load("fcnn1")
+    assert torch.equal(logits(model, changed.train.images), logits(model, split.train.images))
+    assert_same_bits(weights(trained(changed)), weights(trained(split)))
+
+
+def test_images_beyond_the_networks_type_are_refused(split):
+    """1e300 is a number in float64 and infinite in float32."""
+    images = split.train.images.astype(float)
+    images[7, 300] = 1e300
+    model = load("fcnn1")
+    with pytest.raises(BadInput, match=r"images: expected numbers within torch.float32, got 1e\+300; scale"):
+        logits(model, images)
+    with pytest.raises(BadInput, match="images: expected numbers within"):
+        fit(model, replace(split, train=replace(split.train, images=images)), SMALL, 0, progress=False)
+    assert torch.isfinite(logits(model.double(), images)).all()
+
+
 # interrupted and resumed
+
+
+def header_in(path):
+    """What stands in the header of a checkpoint or a state, read without the package."""
+    data = path.read_bytes()
+    metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    assert list(metadata) == ["vsbook"], "one key: of several the order is left to chance"
+    header = json.loads(metadata["vsbook"])
+    assert list(header) == sorted(header)
+    return header
+
+
+def headed(header):
+    """The metadata that bears that header."""
+    return {"vsbook": json.dumps(header)}
 
 
 @contextmanager
@@ -197,8 +254,38 @@ def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(split, tmp_path, bat
     again = create(network, 4)  # as a new process would begin
     fit(again, split, SMALL, 4, state, progress=False)
     assert_same_bits(weights(again), weights(trained(split, seed=4, network=network)))
-    assert not state.exists()
-    assert list(state.parent.iterdir()) == []
+    assert list(state.parent.iterdir()) == [state]
+
+
+def never(*_):
+    raise AssertionError("no step is left to take")
+
+
+def test_a_finished_run_is_kept_until_it_is_saved(split, tmp_path, monkeypatch):
+    """The state stays, and a call with it returns at once with the same weights."""
+    state = tmp_path / "run.state"
+    model = trained(split, state=state)
+    before = state.read_bytes()
+    monkeypatch.setattr(torch.optim.SGD, "step", never)
+    assert_same_bits(weights(trained(split, state=state)), weights(model))
+    assert state.read_bytes() == before
+
+
+def test_a_crash_in_the_next_epoch_loses_only_that_epoch(split, tmp_path):
+    """No signal that could be waited for: the state at the end of the first epoch, of 11 batches, is on disk."""
+    state, model, count = tmp_path / "run.state", create("fcnn1", 0), 0
+
+    def crash(module, *_):
+        nonlocal count
+        count += module.training
+        if count == 12:
+            raise RuntimeError("killed")
+
+    model.register_forward_pre_hook(crash)
+    with pytest.raises(RuntimeError, match="killed"):
+        fit(model, split, SMALL, 0, state, progress=False)
+    assert header_in(state)["step"] == "11"
+    assert_same_bits(weights(trained(split, state=state)), weights(trained(split)))
 
 
 def test_interrupted_twice(split, tmp_path):
@@ -266,16 +353,11 @@ def test_the_state_of_another_run_is_refused_and_kept(split, suspended, other):
 
 
 def without_step(data, path):
-    path.write_bytes(data)
-    return save(
-        load_file(path), {"run": json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["run"]}
-    )
+    return save(load_file(path), headed({"run": header_in(path)["run"]}))
 
 
 def without_a_weight(data, path):
-    path.write_bytes(data)
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-    return save({k: t for k, t in load_file(path).items() if "bias" not in k}, header)
+    return save({k: t for k, t in load_file(path).items() if "bias" not in k}, headed(header_in(path)))
 
 
 DAMAGES = {
@@ -283,6 +365,7 @@ DAMAGES = {
     "empty": lambda *_: b"",
     "garbage": lambda *_: b"no state at all" * 100,
     "pickled": lambda *_: pickle.dumps({"step": 3}),
+    "without header": lambda _, path: save(load_file(path)),
     "without step": without_step,
     "without a weight": without_a_weight,
 }
@@ -291,7 +374,7 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_state_is_refused(split, suspended, damage):
     suspended.write_bytes(DAMAGES[damage](suspended.read_bytes(), suspended))
-    with pytest.raises(BadInput, match=r"expected .*got"):
+    with pytest.raises(BadInput, match=r"expected .*got.*; delete it$|\); delete it"):
         fit(create("fcnn1", 0), split, SMALL, 0, suspended, progress=False)
 
 
@@ -338,7 +421,80 @@ def test_ctrl_c_on_the_command_line_loses_nothing(tmp_path):
     assert_same_bits(load_file(tmp_path / "fcnn1-seed0.safetensors"), weights(model))
 
 
+def state_in(folder):
+    return list((folder / "cache").rglob("*.state"))
+
+
+@pytest.mark.parametrize("name", ["evaluate", "save_checkpoint"])
+def test_a_training_survives_what_comes_after_it(split, tmp_path, monkeypatch, name):
+    """Ctrl-C or a full disk between the last step and the saved checkpoint: the same command only saves."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("vsbook.data.mnist_split", lambda seed: split)
+    output, plain = tmp_path / "one.safetensors", training.fit
+
+    def fit_and_then(*arguments):
+        plain(*arguments)
+        monkeypatch.setattr(training, name, interrupt)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = getattr(training, name)
+    monkeypatch.setattr(training, "fit", fit_and_then)
+    with pytest.raises(typer.Exit) as caught:
+        cli.train("fcnn1", 0, 2, output)
+    assert caught.value.exit_code == 130
+    assert not output.exists()
+    assert len(state_in(tmp_path)) == 1
+
+    monkeypatch.setattr(training, "fit", plain)
+    monkeypatch.setattr(training, name, before)
+    monkeypatch.setattr(torch.optim.SGD, "step", never)
+    cli.train("fcnn1", 0, 2, output)
+    assert state_in(tmp_path) == []
+    monkeypatch.undo()
+    assert_same_bits(load_file(output), weights(trained(split, replace(PAPER, epochs=2))))
+
+
+def test_a_training_of_the_evidence_survives_a_failing_save(split, tmp_path, monkeypatch):
+    monkeypatch.setattr(evidence.train, "user_cache_path", lambda _: tmp_path / "cache")
+    monkeypatch.setattr(evidence.train, "split_for", lambda *_: split)
+    monkeypatch.setattr(evidence.train, "PAPER", SMALL)
+    output = tmp_path / "none" / "one.safetensors"
+    monkeypatch.setattr(evidence.train, "checkpoint_path", lambda *_: output)
+    output.parent.write_bytes(b"a file, where a folder should be")
+    with pytest.raises(BadInput):
+        evidence.train.train("fcnn1", 0)
+    assert len(state_in(tmp_path)) == 1
+    output.parent.unlink()
+    monkeypatch.setattr(torch.optim.SGD, "step", never)
+    evidence.train.train("fcnn1", 0)
+    assert state_in(tmp_path) == []
+    monkeypatch.undo()
+    assert_same_bits(load_file(output), weights(trained(split)))
+
+
 # checkpoints
+
+
+def test_saved_twice_it_is_the_same_bytes(split, tmp_path):
+    """Checkpoints and states, in processes of their own too: six keys in random order agree once in 720 times."""
+    model, files = create("fcnn1", 0), [tmp_path / f"{k}.safetensors" for k in range(8)]
+    for k, path in enumerate(files):
+        header = header_of("fcnn1")
+        save_checkpoint(path, model, header if k % 2 else dict(reversed(header.items())))
+    assert len({path.read_bytes() for path in files}) == 1
+    states = [tmp_path / f"{k}.state" for k in range(8)]
+    for path in states:
+        trained(split, Recipe(epochs=1), state=path)
+    assert len({path.read_bytes() for path in states}) == 1
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_file_is_what_saving_it_again_gives(path, tmp_path):
+    tensors, header = load_file(path), header_in(path)
+    assert training._packed(tensors, header) == path.read_bytes()
+    assert header["network"] in NETWORKS
 
 
 def test_a_checkpoint_comes_back_with_its_provenance(tmp_path):
@@ -347,7 +503,7 @@ def test_a_checkpoint_comes_back_with_its_provenance(tmp_path):
     again = load_checkpoint(path)
     assert_same_bits(weights(again), weights(model))
     assert not again.training
-    header = json.loads(path.read_bytes()[8 : 8 + int.from_bytes(path.read_bytes()[:8], "little")])["__metadata__"]
+    header = header_in(path)
     assert (header["network"], header["seed"], header["test_accuracy"]) == ("fcnn5", "3", "0.9712")
     assert json.loads(header["recipe"]) == {"learning_rate": 0.001, "momentum": 0.9, "batch_size": 32, "epochs": 20}
     assert json.loads(header["data"]) == MNIST_FILES
@@ -384,15 +540,19 @@ def spoiled(path, what):
     elif what == "pytorch's own":
         torch.save(tensors, path)
     elif what == "truncated":
-        path.write_bytes(save(tensors, header_of("fcnn1"))[:-4])
+        path.write_bytes(save(tensors, headed(header_of("fcnn1")))[:-4])
     elif what == "longer":
-        path.write_bytes(save(tensors, header_of("fcnn1")) + b"more")
+        path.write_bytes(save(tensors, headed(header_of("fcnn1"))) + b"more")
     elif what == "another network":
-        save_file(create("fcnn5", 0).state_dict(), path, header_of("fcnn5"))
+        save_file(create("fcnn5", 0).state_dict(), path, headed(header_of("fcnn5")))
     elif what == "unknown network":
-        save_file(tensors, path, header_of("fcnn1") | {"network": "vgg"})
+        save_file(tensors, path, headed(header_of("fcnn1") | {"network": "vgg"}))
     elif what == "no header":
         save_file(tensors, path)
+    elif what == "header of keys":
+        save_file(tensors, path, header_of("fcnn1"))
+    elif what in BROKEN_HEADERS:
+        save_file(tensors, path, {"vsbook": BROKEN_HEADERS[what]})
     else:
         changed = {
             "wrong shape": {"layer1.weight": torch.zeros(10, 783)},
@@ -402,10 +562,18 @@ def spoiled(path, what):
             "integers": {"layer1.bias": torch.zeros(10, dtype=torch.int64)},
             "complex": {"layer1.bias": torch.zeros(10, dtype=torch.complex64)},
         }[what]
-        save_file(tensors | changed, path, header_of("fcnn1"))
+        save_file(tensors | changed, path, headed(header_of("fcnn1")))
 
 
+BROKEN_HEADERS = {
+    "header cut off": '{"network": "fcnn1"',
+    "header deep": "[" * 100_000,
+    "header a list": '["fcnn1"]',
+    "header of a list": '{"network": ["fcnn1"]}',
+}
 SPOILED = [
+    *BROKEN_HEADERS,
+    "header of keys",
     *("missing", "folder", "empty", "garbage", "pickle", "pytorch's own", "truncated", "longer", "another network"),
     *("unknown network", "no header", "wrong shape", "transposed", "another name", "not finite", "integers", "complex"),
 ]
@@ -449,7 +617,7 @@ def test_half_a_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_the_shipped_checkpoint_has_the_accuracy_of_its_header_and_its_result(network):
     path = Path(ledger.__file__).parent / "assets" / "checkpoints" / f"{network}-seed0.safetensors"
-    header = json.loads(path.read_bytes()[8 : 8 + int.from_bytes(path.read_bytes()[:8], "little")])["__metadata__"]
+    header = header_in(path)
     accuracy = evaluate(load(network), mnist().test)
     recorded = ledger.result(f"{network}-test-accuracy")["runs"][0]
     # two images of 10,000: on another CPU the last bits of two close outputs can decide otherwise

@@ -33,6 +33,8 @@ class BadInput(ValueError):
 
 def as_real(values, name: str) -> np.ndarray:
     """An array of finite real numbers, in the type it was stored in (integers become float64)."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise BadInput(f"{name}: expected plain numbers, got a masked array; pass its .compressed() or .filled(value)")
     try:
         array = np.asarray(values)
     except Exception as error:
@@ -113,8 +115,12 @@ def existing_file(path) -> Path:
     if not isinstance(path, (str, os.PathLike)):
         raise BadInput(f"path: expected the name of a file, got {type(path).__name__}; pass a string or a Path")
     path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"expected a file at {path}, found {'a folder' if path.is_dir() else 'nothing'}; check the path")
+    try:
+        found = "a file" if path.is_file() else "a folder" if path.is_dir() else "nothing"
+    except OSError as error:  # a name too long, a folder that is closed
+        found = f"'{error.strerror}'"
+    if found != "a file":
+        raise BadInput(f"expected a file at {path}, found {found}; check the path")
     return path
 
 
@@ -134,4 +140,4 @@ def write_beside(path, data: bytes) -> None:
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
-        raise BadInput(f"{path}: expected a place to write, got '{error.strerror}'; name another folder") from None
+        raise BadInput(f"{path}: expected a place to write, got '{error.strerror}'; name another") from None

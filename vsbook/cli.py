@@ -1,5 +1,6 @@
 """The command line: `vsbook train` and `vsbook ledger`."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +38,7 @@ def train(
 
     one_of(network, models.NETWORKS, "network")
     output = output or Path(f"{network}-seed{seed}.safetensors")
-    if output.exists():
+    if os.path.exists(output):  # a name too long is left to `write_beside`
         raise BadInput(f"--output: expected a new file, got {output}, which exists; delete it or name another")
     write_beside(output, b"")  # to know now, and not after the training, whether it can be written there
     output.unlink()
@@ -46,11 +47,12 @@ def train(
     state = user_cache_path("vsbook") / "training" / f"{network}-seed{seed}-epochs{epochs}.state"
     try:
         training.fit(model, split, recipe, seed, state)
+        accuracy = training.evaluate(model, split.test)
+        training.save_checkpoint(output, model, training.provenance(network, recipe, seed, accuracy))
     except KeyboardInterrupt:
         typer.echo("interrupted: the same command goes on from here", err=True)
         raise typer.Exit(130) from None
-    accuracy = training.evaluate(model, split.test)
-    training.save_checkpoint(output, model, training.provenance(network, recipe, seed, accuracy))
+    state.unlink(missing_ok=True)  # only now: until here it holds the training
     typer.echo(f"{network}, seed {seed}: test accuracy {accuracy:.2%}, written to {output}")
 
 
@@ -77,6 +79,10 @@ def main() -> None:
         sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
+    except OSError as error:  # a full disk, a file that can't be read
+        typer.echo(f"error: {error}", err=True)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # takes what is left in the buffer, without a second error
+        sys.exit(2)
     except Exception as error:
         # what Typer says of an unknown command or option has no class that all its versions share
         if not isinstance(error, BadInput) and not hasattr(error, "format_message"):

@@ -3,6 +3,7 @@
 Source: equation (1) and section 2.3.1 (flattened kernels) of the paper.
 """
 
+import inspect
 from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,7 +42,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class NamedWeights:
-    """The layers of a network by dotted name, and `untreated`: each parameter that no layer covers, and why."""
+    """The layers of a network by dotted name, and `untreated`: what no layer covers, and why.
+
+    That is each parameter, and each module that keeps its weights elsewhere (packed, as quantised layers do).
+    """
 
     layers: dict[str, Layer]
     untreated: dict[str, str] = field(default_factory=dict)
@@ -67,29 +71,47 @@ def named_weights(model: nn.Module) -> NamedWeights:
     'BatchNorm2d is not a linear or convolutional layer'
     """
     instance_of(model, nn.Module, "model")
-    layers, untreated, covered = {}, {}, set()
+    layers, untreated, packed, covered = {}, {}, {}, set()
     for name, module in model.named_modules(remove_duplicate=False):
         reason = _why_untreated(module)
         if not reason:
             layers[name] = _layer(name, module)
             covered.update(id(p) for key, p in module.named_parameters() if key.startswith(COVERED))
+        if reason and next(module.parameters(), None) is None and (_is_layer(module) or _has_packed_weights(module)):
+            packed[name] = reason
         for key, _ in module.named_parameters(recurse=False):
             untreated[f"{name}.{key}".lstrip(".")] = reason or f"no part of a {type(module).__name__}'s weight or bias"
     parameters = dict(model.named_parameters(remove_duplicate=False))
     left = {key: untreated.get(key, "not reached") for key, p in parameters.items() if id(p) not in covered}
-    return NamedWeights(layers, left)
+    return NamedWeights(layers, packed | left)
+
+
+def _is_layer(module: nn.Module) -> bool:
+    return isinstance(module, (nn.Linear, *CONVOLUTIONS, *TRANSPOSED))
+
+
+def _has_packed_weights(module: nn.Module) -> bool:
+    """Quantised layers give their weights by a method."""
+    return any(inspect.ismethod(getattr(module, name, None)) for name in ("weight", "get_weight"))
 
 
 def _why_untreated(module: nn.Module) -> str:
     kind = type(module).__name__
-    if not isinstance(module, (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)):
+    if _has_packed_weights(module):
+        return f"{kind} has packed weights, which are no parameters"
+    if not _is_layer(module):
         return f"{kind} is not a linear or convolutional layer"
+    if not isinstance(getattr(module, "weight", None), torch.Tensor):
+        return f"{kind} has no weights"
     if isinstance(module.weight, nn.parameter.UninitializedParameter):
         return f"{kind} has no weights before its first input"
     if module.weight.is_meta:
         return f"{kind} has no weights on the meta device"
     if not module.weight.is_floating_point():
         return f"{kind} has weights of type {module.weight.dtype}"
+    axes = 2 if isinstance(module, nn.Linear) else 2 + len(module.kernel_size)
+    if module.weight.ndim != axes:
+        return f"{kind} has weights of shape {tuple(module.weight.shape)}, not of {axes} axes"
     return ""
 
 

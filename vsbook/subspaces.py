@@ -49,18 +49,12 @@ def rank_tolerance(singular_values: Float[np.ndarray, " k"], shape: tuple[int, i
     return float(np.finfo(dtype).eps * max(shape) * singular_values[0])
 
 
-def _checked_tolerance(tol, singular_values, shape, dtype) -> float:
-    if tol is None:
-        return rank_tolerance(singular_values, shape, dtype)
-    return number(tol, "tol")
-
-
 def _svd(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Thin SVD in float64; the slower, safer LAPACK driver takes over where the fast one doesn't converge."""
+    """Thin SVD; the slower, safer LAPACK driver takes over where the fast one doesn't converge."""
     try:
-        return scipy.linalg.svd(A.astype(np.float64), full_matrices=False)
+        return scipy.linalg.svd(A, full_matrices=False)
     except np.linalg.LinAlgError:
-        return scipy.linalg.svd(A.astype(np.float64), full_matrices=False, lapack_driver="gesvd")
+        return scipy.linalg.svd(A, full_matrices=False, lapack_driver="gesvd")
 
 
 def numerical_rank(A, tol: float | None = None) -> int:
@@ -147,12 +141,24 @@ class FourSubspaces:
         """Factor A (m, n). `tol` is absolute, in the unit of A; left out, `rank_tolerance` decides.
 
         Raises:
-            BadInput: if A isn't a finite real matrix with at least one entry, or tol isn't a number of at least 0.
+            BadInput: if A isn't a finite real matrix with at least one entry, its largest singular value isn't a
+                number of float64, or tol isn't a number of at least 0.
         """
         A = as_matrix(A)
-        U, s, Vh = _svd(A)
-        tol = _checked_tolerance(tol, s, A.shape, A.dtype)
-        return cls(U, s, Vh, int(np.count_nonzero(s > tol)), tol)
+        dtype, A = A.dtype, A.astype(np.float64)
+        exponent = np.frexp(np.abs(A).max())[1]  # A over a power of two, which is exact, is of a size around 1
+        U, s, Vh = _svd(np.ldexp(A, -exponent))
+        with np.errstate(over="ignore", under="ignore"):
+            singular_values = np.ldexp(s, exponent)
+        if not np.isfinite(singular_values[0]):
+            raise BadInput("A: expected singular values within float64, got a larger one; scale it down")
+        if tol is None:  # compared before scaling back, where a tiny tolerance would round to zero
+            tol = rank_tolerance(s, A.shape, dtype)
+            rank, tol = np.count_nonzero((s > tol) & (singular_values > 0)), float(np.ldexp(tol, exponent))
+        else:
+            tol = number(tol, "tol")
+            rank = np.count_nonzero(singular_values > tol)
+        return cls(U, singular_values, Vh, int(rank), tol)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -226,13 +232,18 @@ class FourSubspaces:
     def pinv(self, y) -> Float[np.ndarray, "*batch n"]:
         r"""$A^+ y = V_r \Sigma_r^{-1} U_r^\top y$ for y (..., m): the smallest x whose $A x$ is nearest to y.
 
-        Solves equation (2) of the paper exactly for y in the column space. Raises BadInput on a wrong length.
+        Solves equation (2) of the paper exactly for y in the column space. Raises BadInput on a wrong length, or where
+        x is beyond float64.
 
         >>> FourSubspaces.of([[2, 0, 0], [0, 4, 0]]).pinv([2, 4]).round(9).tolist()
         [1.0, 1.0, 0.0]
         """
         y = as_vectors(y, self.shape[0], "y")
-        return (y @ self.column_space / self.singular_values[: self.rank]) @ self.row_space.T
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = (y @ self.column_space / self.singular_values[: self.rank]) @ self.row_space.T
+        if not np.isfinite(x).all():
+            raise BadInput("y: expected an x within float64, got a larger one; scale y down or A up")
+        return x
 
 
 def _project(basis: Float[np.ndarray, "n r"], x: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "*batch n"]:

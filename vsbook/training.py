@@ -110,13 +110,21 @@ def logits(model: nn.Module, images) -> torch.Tensor:
         raise BadInput("model: expected a network with weights, got one without; pass the whole network")
     images = as_real(images, "images")
     try:
-        batches = torch.tensor(images).to(parameter.dtype).split(1000)  # 1000 at a time: memory stays small
+        batches = _tensor(images, parameter.dtype).split(1000)  # 1000 at a time: memory stays small
         with _mode(model, training=False), torch.no_grad():
             return torch.cat([model(batch) for batch in batches])
     except (RuntimeError, IndexError) as error:
         raise BadInput(
             f"images: expected (N, ...) as the network takes them, got shape {images.shape} ({error}); reshape them"
         ) from error
+
+
+def _tensor(images: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+    """A copy in the network's type, whatever the byte order and the strides; `BadInput` where it can't hold them."""
+    tensor = torch.from_numpy(images.astype(images.dtype.newbyteorder("="), order="C")).to(dtype)
+    if not tensor.isfinite().all():
+        raise BadInput(f"images: expected numbers within {dtype}, got {np.abs(images).max():g}; scale them down")
+    return tensor
 
 
 def evaluate(model: nn.Module, data: Images) -> float:
@@ -136,7 +144,8 @@ def fit(
 
     The order of the images in epoch e depends on `seed` and e alone. With `state`, the run is written there at the
     end of each epoch and when it is interrupted, and goes on from there when called again: the weights at the end
-    are, bit for bit, those of a run that was never interrupted. A finished run removes its state.
+    are, bit for bit, those of a run that was never interrupted. The state of a finished run stays, and a call with it
+    returns at once with the same weights: delete it once the network is saved.
 
     Args:
         model: a network on the CPU.
@@ -182,8 +191,6 @@ def fit(
     except KeyboardInterrupt:
         _suspend(state, run, step, model, optimiser)
         raise
-    if state is not None:
-        state.unlink(missing_ok=True)
 
 
 def _trainable(model: nn.Module, split: Split) -> tuple[torch.Tensor, torch.Tensor]:
@@ -197,7 +204,7 @@ def _trainable(model: nn.Module, split: Split) -> tuple[torch.Tensor, torch.Tens
             "take a network with as many outputs as classes"
         )
     parameter = next(model.parameters())
-    return torch.tensor(images).to(parameter.dtype), torch.tensor(labels)
+    return _tensor(images, parameter.dtype), torch.tensor(labels)
 
 
 def _suspend(state: Path | None, run: dict, step: int, model: nn.Module, optimiser: torch.optim.SGD) -> None:
@@ -208,14 +215,14 @@ def _suspend(state: Path | None, run: dict, step: int, model: nn.Module, optimis
         buffer = optimiser.state[parameter].get("momentum_buffer")
         if buffer is not None:
             tensors[f"momentum.{name}"] = buffer
-    write_beside(state, save(tensors, {"run": json.dumps(run), "step": str(step)}))
+    write_beside(state, _packed(tensors, {"run": json.dumps(run), "step": str(step)}))
 
 
 def _resume(state: Path | None, run: dict, model: nn.Module, optimiser: torch.optim.SGD) -> int:
     """Put back what `_suspend` wrote and return the number of steps done; 0 when there is nothing."""
     if state is None or not state.exists():
         return 0
-    tensors, header = _read(state)
+    tensors, header = _read(state, "delete it")
     if header.get("run") != json.dumps(run):
         raise BadInput(
             f"{state}: expected the state of this run, got that of another recipe, seed or network; "
@@ -232,14 +239,27 @@ def _resume(state: Path | None, run: dict, model: nn.Module, optimiser: torch.op
     return step
 
 
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors and header of a safetensors file; nothing is unpickled."""
+def _packed(tensors: dict[str, torch.Tensor], header: dict[str, str]) -> bytes:
+    """A safetensors file, the same bytes each time: of several metadata keys the order would be left to chance."""
+    return save(tensors, {"vsbook": json.dumps(header, sort_keys=True)})
+
+
+def _read(path: Path, remedy: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and header of a file of `_packed`; nothing is unpickled."""
     try:
         with safe_open(existing_file(path), framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            packed = (file.metadata() or {}).get("vsbook", "no header")
     except (SafetensorError, struct.error) as error:
         came = f"{path.stat().st_size} bytes ({error})"
-        raise BadInput(f"{path}: expected a whole safetensors file, got {came}; fetch or train it again") from None
+        raise BadInput(f"{path}: expected a whole safetensors file, got {came}; {remedy}") from None
+    try:
+        header = json.loads(packed)
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or not all(isinstance(value, str) for value in header.values()):
+        raise BadInput(f"{path}: expected a header of strings under 'vsbook', got {packed[:60]!r}; {remedy}")
+    return tensors, header
 
 
 def provenance(network: str, recipe: Recipe, seed: int, test_accuracy: float) -> dict[str, str]:
@@ -263,7 +283,7 @@ def save_checkpoint(path, model: nn.Module, header: dict[str, str]) -> None:
     instance_of(model, nn.Module, "model")
     for value in (*instance_of(header, dict, "header"), *header.values()):
         instance_of(value, str, "header")
-    write_beside(path, save(model.state_dict(), header))
+    write_beside(path, _packed(model.state_dict(), header))
 
 
 def load_checkpoint(path, network: str | None = None) -> nn.Module:
@@ -277,7 +297,7 @@ def load_checkpoint(path, network: str | None = None) -> nn.Module:
         BadInput: if the file is missing, truncated, of another network, or holds tensors of other names or shapes.
     """
     path = existing_file(path)
-    tensors, header = _read(path)
+    tensors, header = _read(path, "fetch or train it again")
     found = header.get("network", "no name")
     if found not in NETWORKS or (network or found) != found:
         wanted = one_of(network, NETWORKS, "network") if network else f"one of {', '.join(NETWORKS)}"
