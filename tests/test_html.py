@@ -1,10 +1,13 @@
 """Every page of the book in a real browser, over http and from the disk, with all other hosts out of reach."""
 
+import functools
 import json
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
 
 from tools.project import Project
 
@@ -84,6 +87,75 @@ def test_page_is_accessible(tab, address, mode, page):
     assert not grave, "\n".join(
         f"{each['help']}: {node['html'][:200]} {node['failureSummary']}" for each in grave for node in each["nodes"]
     )
+
+
+# --- links ------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def parsed(path: Path) -> BeautifulSoup:
+    """A page on disk."""
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@functools.cache
+def anchors(path: Path) -> set[str]:
+    """What a fragment can lead to on a page."""
+    named = [tag["name"] for tag in parsed(path).find_all("a", attrs={"name": True})]
+    return {tag["id"] for tag in parsed(path).find_all(id=True)} | set(named)
+
+
+def dead_links(root: Path, page: str) -> list[str]:
+    """Addresses on a page that lead to no file of the book, or to no place on its page.
+
+    The theme's logo and its entry for the current page in the side bar have the address '#'. That is allowed there,
+    and nowhere in an article.
+    """
+    links = parsed(root / f"{page}.html").find_all(href=True)
+    local = [link for link in links if urlsplit(link["href"]).scheme not in ("http", "https", "mailto", "javascript")]
+    asked = [link["href"] for link in local if link["href"] != "#" or link.find_parent("article")]
+    return [address for address in asked if not leads_somewhere(root, page, address)]
+
+
+def leads_somewhere(root: Path, page: str, address: str) -> bool:
+    """Whether a local address on a page is a file of the book and its fragment a place there."""
+    parts = urlsplit(address)
+    root = root.resolve()
+    here = root / f"{page}.html"
+    target = (here.parent / unquote(parts.path)).resolve() if parts.path else here
+    if parts.scheme or parts.netloc or not address.rstrip("#"):
+        return False
+    if not (target.is_relative_to(root) and target.is_file()):
+        return False
+    return not parts.fragment or target.suffix != ".html" or unquote(parts.fragment) in anchors(target)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(html, page):
+    assert dead_links(html, page) == []
+
+
+DEAD = ["gone.html", "#nowhere", "other.html#nowhere", "../outside.html", "/other.html", "sub/", "", "#", "ftp://a/b"]
+ALIVE = [
+    "other.html",
+    "other.html#there",
+    "other.html?q=1#old",
+    "#here",
+    "#h%65re",
+    "sub/file.pdf#page=2",
+    "mailto:a@b.c",
+]
+
+
+def test_a_dead_link_is_noticed(tmp_path):
+    root = tmp_path / "html"
+    (root / "sub").mkdir(parents=True)
+    (root / "sub" / "file.pdf").touch()
+    (tmp_path / "outside.html").touch()
+    (root / "other.html").write_text('<p id="there"></p><a name="old"></a><meta name="nowhere">')
+    links = "".join(f'<a href="{address}">a</a>' for address in ALIVE + DEAD)
+    (root / "page.html").write_text(f'<nav><a href="#">A book</a></nav><article id="here">{links}</article>')
+    assert dead_links(root, "page") == DEAD
 
 
 def test_the_default_is_light(tab, address):

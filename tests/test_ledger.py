@@ -15,6 +15,7 @@ import scipy.stats
 from evidence import figure1
 from evidence.measure import main as measure
 from evidence.measure import measurements
+from tools.project import Project
 from vsbook import ledger
 from vsbook.checks import BadInput
 from vsbook.ledger import VERDICTS, Claim, Measurement, claims, judge, paper_map, prediction_interval, record, result
@@ -140,6 +141,64 @@ def test_every_measured_claim_names_its_chapter(claim_id):
     chapter = CLAIMS[claim_id].chapter
     assert (ROOT / f"{chapter}.md").is_file()
     assert f"file: {chapter}\n" in (ROOT / "_toc.yml").read_text(encoding="utf-8")
+
+
+def boxed(texts) -> list[tuple[str, str]]:
+    """Claim and page, for each claim of each *In the paper* box; a box in a comment is none."""
+    found = []
+    for page, text in texts.items():
+        text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+        for ids in re.findall(r"^ {0,3}[`:]{3,}\{in-the-paper\}(.*)$", text, re.MULTILINE):
+            found += [(claim_id, page) for claim_id in ids.split()]
+    return found
+
+
+def box_problems(expected, texts) -> list[str]:
+    """Claims that don't stand in exactly one box, on the page of their chapter (none, where that is empty)."""
+    found = boxed(texts)
+    pages = {claim_id: [page for other, page in found if other == claim_id] for claim_id in expected}
+    problems = [
+        f"{claim_id}: boxes in {pages[claim_id]}, chapter {chapter!r}"
+        for claim_id, chapter in expected.items()
+        if pages[claim_id] != ([chapter] if chapter else [])
+    ]
+    return problems + [f"{claim_id}: no claim" for claim_id, _ in found if claim_id not in expected]
+
+
+def pages_of_the_book():
+    return {page: (ROOT / f"{page}.md").read_text(encoding="utf-8") for page in Project(ROOT).pages}
+
+
+EXPECTED = {claim_id: claim.chapter for claim_id, claim in CLAIMS.items()}
+
+
+def test_every_claim_of_a_chapter_stands_in_one_box_there():
+    assert box_problems(EXPECTED, pages_of_the_book()) == []
+    assert {claim_id for claim_id, _ in boxed(pages_of_the_book())} >= set(MEASURED)
+
+
+def without(text, claim_id):
+    """The text whose boxes no longer name the claim."""
+    return re.sub(rf"(?m)^(`{{3}}\{{in-the-paper\}}.*?) {claim_id}(?= |$)", r"\1", text)
+
+
+@pytest.mark.parametrize("claim_id", MEASURED)
+def test_a_claim_dropped_moved_doubled_or_hidden_is_found(claim_id):
+    texts, chapter = pages_of_the_book(), EXPECTED[claim_id]
+    box, elsewhere = f"\n```{{in-the-paper}} {claim_id}\nA box.\n```\n", "book/index"
+    dropped = texts | {chapter: without(texts[chapter], claim_id)}
+    planted = [
+        dropped,
+        dropped | {elsewhere: texts[elsewhere] + box},
+        dropped | {chapter: dropped[chapter] + f"<!--{box}-->"},
+        texts | {elsewhere: texts[elsewhere] + box},
+        texts | {chapter: texts[chapter] + box},
+    ]
+    for each in planted:
+        assert [problem.partition(":")[0] for problem in box_problems(EXPECTED, each)] == [claim_id]
+    assert box_problems(EXPECTED, dropped | {chapter: dropped[chapter] + box}) == []
+    assert box_problems(EXPECTED | {claim_id: ""}, texts) != []
+    assert box_problems({c: at for c, at in EXPECTED.items() if c != claim_id}, texts) == [f"{claim_id}: no claim"]
 
 
 def test_open_claims_are_open():

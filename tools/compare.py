@@ -11,15 +11,23 @@ REMEDY = "If the change is meant, run `make references` and look at `git diff no
 
 
 def compare(project: Project, name: str) -> None:
-    """Raise when a checked output differs from the reference."""
+    """Raise when a checked output differs from the reference, or the reference holds none."""
     if not project.reference(name).is_file():
         raise BuildError(f"notebooks/{name}.ipynb is missing: `make references` writes it.")
     executed = json.loads(project.output(name).read_text())
     reference = json.loads(project.reference(name).read_text())
-    complaints = list(differences(executed, reference))
+    complaints = unchecked(reference) + differences(executed, reference)
     if complaints:
         heading = f"notebooks/{name}.md does not give what notebooks/{name}.ipynb (the reference) says."
         raise BuildError("\n".join([heading, *complaints, REMEDY]))
+
+
+def unchecked(notebook: dict) -> list[str]:
+    """What a reader would take for checked, and nobody checks: nbval skips cells that never ran."""
+    checked = [cell for cell in notebook["cells"] if is_checked(cell)]
+    idle = [f"not executed: {cell_source(cell)}" for cell in checked if cell["execution_count"] is None]
+    silent = [f"prints nothing: {cell_source(cell)}" for cell in checked if not cell["outputs"]]
+    return idle + silent if checked else ["no cell is checked"]
 
 
 def differences(executed: dict, reference: dict) -> list[str]:
