@@ -58,7 +58,7 @@ MUTANTS = {
         "subspaces",
         "np.finfo(dtype).eps * max(shape) * singular_values[0]",
         "1e-10",
-        subspaces("rank[tiny]"),
+        subspaces("default_tolerance_is_the_written_policy"),
     ),
     "zero counts as signal": Mutant(
         "subspaces",

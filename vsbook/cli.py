@@ -79,13 +79,11 @@ def main() -> None:
         sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
-    except OSError as error:  # a full disk, a file that can't be read
-        typer.echo(f"error: {error}", err=True)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # takes what is left in the buffer, without a second error
-        sys.exit(2)
     except Exception as error:
         # what Typer says of an unknown command or option has no class that all its versions share
-        if not isinstance(error, BadInput) and not hasattr(error, "format_message"):
+        if not isinstance(error, (BadInput, OSError)) and not hasattr(error, "format_message"):
             raise
-        typer.echo(f"error: {error if isinstance(error, BadInput) else error.format_message()}", err=True)
+        typer.echo(f"error: {error.format_message() if hasattr(error, 'format_message') else error}", err=True)
+        if isinstance(error, OSError):  # what a full disk left in the buffer goes nowhere, without a second error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(2)
