@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.compare import cell_source, differences
+from tools.compare import cell_source, differences, unchecked
 from tools.execute import refuse_gaps
 from tools.keys import code_cells
 from tools.notebooks import is_checked, prepare
@@ -39,14 +39,6 @@ def test_text_and_reference_have_the_same_sources(project, name):
     assert [(cell["id"], cell["cell_type"], cell_source(cell)) for cell in reference["cells"]] == [
         (cell["id"], cell["cell_type"], cell["source"]) for cell in text["cells"]
     ], "`make references` writes the reference anew"
-
-
-def unchecked(notebook: dict) -> list[str]:
-    """What a reader would take for checked, and nobody checks: nbval skips cells that never ran."""
-    checked = [cell for cell in notebook["cells"] if is_checked(cell)]
-    idle = [f"not executed: {cell_source(cell)}" for cell in checked if cell["execution_count"] is None]
-    silent = [f"prints nothing: {cell_source(cell)}" for cell in checked if not cell["outputs"]]
-    return idle + silent if checked else ["no cell is checked"]
 
 
 def test_checked_cells_ran(executed):
