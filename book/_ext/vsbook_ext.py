@@ -147,15 +147,14 @@ class LedgerTable(SphinxDirective):
         target = nodes.inline("", "", *self.parse_inline(claim.statement)[0], ids=[f"claim-{claim.id}"])
         std = self.env.get_domain("std")
         std.note_hyperlink_target(f"claim-{claim.id}", self.env.docname, f"claim-{claim.id}", claim.statement)
-        why = (ledger.result(claim.id) or {}).get("why", "not measured yet")
+        found = ledger.result(claim.id)
+        notes = [claim.measure, f"Rule: {found['why']}." if found else "Not measured yet.", claim.revised]
         return [
             [target, note(claim.source)],
             [shown("stated", claim.id)],
             [
                 shown("measured", claim.id),
-                note(claim.measure),
-                note(f"Rule: {why}."),
-                *map(note, filter(None, [claim.revised])),
+                *map(note, filter(None, notes)),
             ],
             [shown("verdict", claim.id)],
             [page_link(claim=claim.id)],
