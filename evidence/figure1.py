@@ -183,7 +183,7 @@ def aligned_averages(seed: int) -> np.ndarray:
     aligned = []
     for digit in range(10):
         images = train.of_class(digit)
-        # the inner product with the average is largest where the distance is least, as long as hardly any ink leaves the frame
+        # the inner product with the average is largest where the distance is least: hardly any ink leaves the frame
         fits = np.stack([images @ shift(plain[digit], -d, -r).astype(np.float32) for d, r in moves])
         best = fits.argmax(axis=0)
         total = sum(shift(images[best == k], *moves[k]).sum(axis=0, dtype=np.float64) for k in range(len(moves)))
