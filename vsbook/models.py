@@ -8,10 +8,11 @@ from itertools import pairwise
 
 import torch
 from torch import nn
+from torchvision.models.resnet import BasicBlock, ResNet
 
 from vsbook.checks import one_of, whole_number
 
-__all__ = ["NETWORKS", "create", "fcnn1", "fcnn5"]
+__all__ = ["NETWORKS", "create", "fcnn1", "fcnn5", "resnet18"]
 
 PIXELS, CLASSES = 784, 10
 
@@ -40,7 +41,31 @@ def fcnn5() -> nn.Sequential:
     return nn.Sequential(parts)
 
 
-NETWORKS = {"fcnn1": fcnn1, "fcnn5": fcnn5}
+class MnistResNet18(ResNet):
+    """torchvision's ResNet18, ten outputs, behind a stem of one channel; it shapes flat images itself."""
+
+    def __init__(self) -> None:
+        """Torchvision's layers and initialisation, then the stem."""
+        super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=CLASSES)
+        self.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Ten outputs for each image of 784 pixels, however it is shaped."""
+        return super().forward(images.reshape(len(images), 1, 28, 28))
+
+
+def resnet18() -> nn.Module:
+    """torchvision's ResNet18 for one channel and ten classes. Takes (N, 784), (N, 28, 28) or (N, 1, 28, 28).
+
+    The 7 x 7 stem has PyTorch's default initialisation, as a layer that is put in the place of another has.
+
+    >>> tuple(resnet18().layer1[0].conv1.weight.shape)
+    (64, 64, 3, 3)
+    """
+    return MnistResNet18()
+
+
+NETWORKS = {"fcnn1": fcnn1, "fcnn5": fcnn5, "resnet18": resnet18}
 
 
 def create(network: str, seed: int) -> nn.Module:
