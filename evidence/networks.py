@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from vsbook.data import ASSETS, Split, mnist_split
-from vsbook.models import create
-from vsbook.training import load_checkpoint
+from vsbook.models import NETWORKS, create
+from vsbook.training import PAPER, Recipe, load_checkpoint
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 LARGEST_SHIFT = 3
@@ -21,8 +21,10 @@ class Variant:
 
     network: str
     seeds: int
+    layer: str = "layer1"  # the one whose matrix is looked at
     linear: bool = False  # no SELU on the outputs
-    scale: float = 1.0  # factor on the initial weights
+    scale: float = 1.0  # factor on the initial weights of that layer
+    epochs: int = PAPER.epochs
     shifted: bool = False  # each training image moved once, by up to three pixels each way
     pixels: tuple[float, float] = (0.0, 1.0)  # subtracted from the pixels, and their divisor
 
@@ -40,13 +42,27 @@ VARIANTS = {
     "fcnn1-shifted": Variant("fcnn1", 5, shifted=True),
     "fcnn1-standardised": Variant("fcnn1", 3, pixels=(0.1307, 0.3081)),  # mean and deviation of MNIST's pixels
     "fcnn1-centred": Variant("fcnn1", 3, pixels=(0.5, 0.5)),  # pixels from -1 to 1
+    "resnet18": Variant("resnet18", 3, layer="layer1.0.conv1"),
+    # Batch normalisation makes the layer blind to its scale: the same function at the start, with gradients ten times
+    # as large on weights a tenth as large, so that training soon outweighs the start.
+    "resnet18-small-start": Variant("resnet18", 3, layer="layer1.0.conv1", scale=0.1, epochs=4),
 }
 
 
 def checkpoint_path(name: str, seed: int) -> Path:
     """Seed 0 of the paper's networks travels in the package; everything else stays with the evidence."""
-    folder = ASSETS / "checkpoints" if seed == 0 and name in ("fcnn1", "fcnn5") else CHECKPOINTS
+    folder = ASSETS / "checkpoints" if seed == 0 and name in NETWORKS else CHECKPOINTS
     return folder / f"{name}-seed{seed}.safetensors"
+
+
+def kernels_path(name: str, seed: int) -> Path:
+    """One layer of a ResNet18 before and after training: they all travel in the package."""
+    return ASSETS / "kernels" / f"{name}-seed{seed}.safetensors"
+
+
+def observations_path(name: str, seed: int) -> Path:
+    """What was measured on a whole ResNet18 at the end of its training, since the network itself doesn't ship."""
+    return Path(__file__).parent / "observations" / f"{name}-seed{seed}.json"
 
 
 def initial(name: str, seed: int) -> nn.Module:
@@ -57,8 +73,13 @@ def initial(name: str, seed: int) -> nn.Module:
         model.selu1 = nn.Identity()
     if variant.scale != 1:
         with torch.no_grad():
-            model.layer1.weight.mul_(variant.scale)
+            model.get_submodule(variant.layer).weight.mul_(variant.scale)
     return model
+
+
+def recipe(name: str) -> Recipe:
+    """The paper's, but for the epochs of a control."""
+    return replace(PAPER, epochs=VARIANTS[name].epochs)
 
 
 def trained(name: str, seed: int) -> nn.Module:

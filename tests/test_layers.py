@@ -150,11 +150,11 @@ def test_quantised_layers_are_listed():
 
 VIEWS = [
     (nn.Linear(5, 3), {"weight": (3, 5)}),
-    (nn.Conv1d(2, 4, 3), {"flattened_kernels": (4, 6), "single_kernels": (8, 3)}),
-    (nn.Conv2d(4, 6, (3, 5)), {"flattened_kernels": (6, 60), "single_kernels": (24, 15)}),
-    (nn.Conv2d(4, 8, 3, groups=4), {"flattened_kernels": (8, 9), "single_kernels": (8, 9)}),
-    (nn.Conv3d(2, 3, 2), {"flattened_kernels": (3, 16), "single_kernels": (6, 8)}),
-    (nn.ConvTranspose2d(6, 4, 3, groups=2), {"flattened_kernels_of_adjoint": (6, 18)}),
+    (nn.Conv1d(2, 4, 3), {"im2col": (4, 6), "flattened_kernels": (8, 3)}),
+    (nn.Conv2d(4, 6, (3, 5)), {"im2col": (6, 60), "flattened_kernels": (24, 15)}),
+    (nn.Conv2d(4, 8, 3, groups=4), {"im2col": (8, 9), "flattened_kernels": (8, 9)}),
+    (nn.Conv3d(2, 3, 2), {"im2col": (3, 16), "flattened_kernels": (6, 8)}),
+    (nn.ConvTranspose2d(6, 4, 3, groups=2), {"im2col_of_adjoint": (6, 18)}),
 ]
 
 
@@ -176,19 +176,19 @@ def test_weight_of_a_linear_layer_maps_inputs_to_outputs():
     np.testing.assert_allclose(x.numpy() @ layer.matrices["weight"].T + layer.bias, expected, atol=1e-13)
 
 
-def test_flattened_kernels_give_one_pixel_of_one_patch():
+def test_im2col_gives_one_pixel_of_one_patch():
     """Row by row against a convolution: the output at (2, 3) is the inner product with the patch that it sees."""
     module, x = nn.Conv2d(3, 4, (2, 3), stride=2).double(), torch.randn(1, 3, 9, 11, dtype=torch.float64)
     layer = named_weights(module)[""]
     patch = x[0, :, 4:6, 6:9].numpy().ravel()
     expected = module(x)[0, :, 2, 3].detach().numpy()
-    np.testing.assert_allclose(layer.matrices["flattened_kernels"] @ patch + layer.bias, expected, atol=1e-13)
+    np.testing.assert_allclose(layer.matrices["im2col"] @ patch + layer.bias, expected, atol=1e-13)
 
 
-def test_flattened_kernels_of_a_grouped_dilated_convolution():
+def test_im2col_of_a_grouped_dilated_convolution():
     module = nn.Conv2d(4, 6, 2, groups=2, dilation=2, bias=False).double()
     x = torch.randn(1, 4, 7, 7, dtype=torch.float64)
-    kernels = named_weights(module)[""].matrices["flattened_kernels"]
+    kernels = named_weights(module)[""].matrices["im2col"]
     expected = module(x)[0, :, 1, 2].detach().numpy()
     for channel in range(6):
         group = slice(0, 2) if channel < 3 else slice(2, 4)
@@ -196,11 +196,11 @@ def test_flattened_kernels_of_a_grouped_dilated_convolution():
         assert kernels[channel] @ patch == pytest.approx(expected[channel], abs=1e-13)
 
 
-def test_flattened_kernels_of_the_adjoint_are_those_of_the_convolution_that_it_transposes():
+def test_im2col_of_the_adjoint_is_that_of_the_convolution_that_it_transposes():
     """<T x, y> = <x, C y> with C the convolution of the same weights, whose patches the rows see."""
     module = nn.ConvTranspose2d(3, 2, 3, bias=False).double()
     y = torch.randn(1, 2, 6, 6, dtype=torch.float64)
-    kernels = named_weights(module)[""].matrices["flattened_kernels_of_adjoint"]
+    kernels = named_weights(module)[""].matrices["im2col_of_adjoint"]
     seen = kernels @ y[0, :, 1:4, 2:5].numpy().ravel()
     one = torch.zeros(1, 3, 4, 4, dtype=torch.float64)
     for channel in range(3):
@@ -209,9 +209,9 @@ def test_flattened_kernels_of_the_adjoint_are_those_of_the_convolution_that_it_t
         assert (module(x) * y).sum().item() == pytest.approx(seen[channel], abs=1e-13)
 
 
-def test_a_single_kernel_is_one_pair_of_channels():
+def test_a_flattened_kernel_is_one_pair_of_channels():
     module = nn.Conv2d(3, 4, 5)
-    single = named_weights(module)[""].matrices["single_kernels"]
+    single = named_weights(module)[""].matrices["flattened_kernels"]
     np.testing.assert_array_equal(single[2 * 3 + 1].reshape(5, 5), module.weight[2, 1].detach().numpy())
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import nn
 
 from vsbook.checks import BadInput, instance_of, one_of
+from vsbook.kernels import flattened_kernels, im2col
 
 __all__ = ["Layer", "NamedWeights", "Seen", "capture", "named_weights"]
 
@@ -26,11 +27,11 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 class Layer:
     """One linear or convolutional layer: its weight as stored, its bias, and the matrices that can be made of it.
 
-    `matrices` by name. For a linear layer: `weight` (outputs, inputs). For a convolution:
-    `flattened_kernels` (output channels, input channels a group x kernel size), section 2.3.1 of the paper, and
-    `single_kernels` (all pairs of channels, kernel size), the nine-column view of Fig. 2. For a transposed
-    convolution: `flattened_kernels_of_adjoint` (input channels, output channels a group x kernel size). None of a
-    convolution's views is the map from image to image: each looks at one patch.
+    `matrices` by name. For a linear layer: `weight` (outputs, inputs). For a convolution: `flattened_kernels` (all
+    pairs of channels, kernel size), section 2.3.1 of the paper and the nine columns of its Fig. 2, and `im2col`
+    (output channels, input channels a group x kernel size), see `vsbook.kernels`. For a transposed convolution:
+    `im2col_of_adjoint` (input channels, output channels a group x kernel size). None of a convolution's views is the
+    map from image to image: each looks at one patch.
     """
 
     name: str
@@ -66,7 +67,7 @@ def named_weights(model: nn.Module) -> NamedWeights:
 
     >>> found = named_weights(nn.Sequential(nn.Conv2d(3, 8, 5), nn.BatchNorm2d(8)))
     >>> {name: view.shape for name, view in found["0"].matrices.items()}
-    {'flattened_kernels': (8, 75), 'single_kernels': (24, 25)}
+    {'flattened_kernels': (24, 25), 'im2col': (8, 75)}
     >>> found.untreated["1.weight"]
     'BatchNorm2d is not a linear or convolutional layer'
     """
@@ -137,9 +138,8 @@ def _matrices(module: nn.Module, weight: np.ndarray) -> dict[str, np.ndarray]:
     if isinstance(module, nn.Linear):
         return {"weight": weight}
     if isinstance(module, TRANSPOSED):
-        return {"flattened_kernels_of_adjoint": weight.reshape(weight.shape[0], -1)}
-    out, inputs = weight.shape[:2]
-    return {"flattened_kernels": weight.reshape(out, -1), "single_kernels": weight.reshape(out * inputs, -1)}
+        return {"im2col_of_adjoint": im2col(weight)}
+    return {"flattened_kernels": flattened_kernels(weight), "im2col": im2col(weight)}
 
 
 @dataclass

@@ -50,8 +50,8 @@ class Claim:
     seeds; with `artefact = true`, the verdict is 'artefact' when it meets the control's interval too;
     `{kind = "reading", side, bound}`: the whole prediction interval lies above or below the bound, a number or "null",
     the bound that the measurement's control brings; `{kind = "exact", bound}`: no run's error exceeds the bound, and
-    every run of the control, which breaks the identity on purpose, does. `revised`: why this is not the first rule. `blocked`: why an open claim
-    can't be measured here.
+    every run of the control, which breaks the identity on purpose, does. `revised`: why this is not the first rule.
+    `blocked`: why an open claim can't be measured here.
     """
 
     id: str

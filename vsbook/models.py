@@ -42,7 +42,7 @@ def fcnn5() -> nn.Sequential:
 
 
 class MnistResNet18(ResNet):
-    """torchvision's ResNet18, ten outputs, behind a stem of one channel; it shapes flat images itself."""
+    """ResNet18 of torchvision, ten outputs, behind a stem of one channel; it shapes flat images itself."""
 
     def __init__(self) -> None:
         """Torchvision's layers and initialisation, then the stem."""
@@ -55,7 +55,7 @@ class MnistResNet18(ResNet):
 
 
 def resnet18() -> nn.Module:
-    """torchvision's ResNet18 for one channel and ten classes. Takes (N, 784), (N, 28, 28) or (N, 1, 28, 28).
+    """ResNet18 of torchvision for one channel and ten classes. Takes (N, 784), (N, 28, 28) or (N, 1, 28, 28).
 
     The 7 x 7 stem has PyTorch's default initialisation, as a layer that is put in the place of another has.
 

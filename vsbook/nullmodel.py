@@ -1,21 +1,36 @@
 """What a random subspace, or a random matrix, of the same shape would give: the control beside a measurement.
 
 Source: Haar-distributed subspaces (the energy of a fixed unit vector in one follows a beta law); Marchenko & Pastur
-(1967) for the spectrum of a matrix with independent entries.
+(1967) for the spectrum of a matrix with independent entries; Mauchly (1940) for sphericity; Holm (1979).
 """
+
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-from vsbook.checks import BadInput, as_vectors, instance_of, number, whole_number
+from vsbook.checks import BadInput, as_matrix, as_vectors, instance_of, number, one_of, whole_number
+from vsbook.subspaces import FourSubspaces
 
 __all__ = [
+    "STATISTICS",
+    "Identifiability",
+    "NullTest",
+    "condition_number",
     "energy_fraction_law",
+    "holm",
+    "identifiability",
     "marchenko_pastur_edges",
+    "p_value",
     "random_subspace",
+    "sampled_bases",
     "sampled_energy_fractions",
     "sampled_spectra",
+    "shuffled_spectra",
+    "spectrum_test",
+    "sphericity",
 ]
 
 
@@ -87,10 +102,33 @@ def sampled_energy_fractions(x, r: int, draws: int, generator: np.random.Generat
     return np.array([np.einsum("ir,ij,jr->", Q, moments, Q, optimize=True) for Q in bases]) / total
 
 
+def sampled_bases(n: int, draws: int, generator: np.random.Generator) -> Float[np.ndarray, "draws n n"]:
+    """Uniformly (Haar) distributed orthonormal bases of R^n, one vector a row: the null of singular vectors.
+
+    The singular vectors of a matrix with independent normal entries follow this law.
+
+    Raises:
+        BadInput: unless n and draws are at least 1.
+
+    >>> Q = sampled_bases(3, 2, np.random.default_rng(0))
+    >>> bool(np.allclose(Q @ Q.transpose(0, 2, 1), np.eye(3)))
+    True
+    """
+    whole_number(n, "n", 1)
+    generator = instance_of(generator, np.random.Generator, "generator")
+    if n == 1:
+        return generator.choice([-1.0, 1.0], (whole_number(draws, "draws", 1), 1, 1))
+    size = whole_number(draws, "draws", 1)
+    return scipy.stats.ortho_group.rvs(n, size, random_state=generator).reshape(size, n, n)
+
+
 def sampled_spectra(
     shape: tuple[int, int], sd: float, draws: int, generator: np.random.Generator
 ) -> Float[np.ndarray, "draws k"]:
-    """Singular values of `draws` matrices of that shape with independent normal entries of standard deviation `sd`.
+    r"""Singular values of `draws` matrices of that shape with independent normal entries of standard deviation `sd`.
+
+    Drawn through the triangular factor of A = QR, which has the same singular values and independent entries of known
+    laws (Bartlett, 1933): normal ones above the diagonal and $\chi_{M}, \chi_{M-1}, \dots$ on it, M the longer side.
 
     Raises:
         BadInput: unless the shape is two whole numbers, sd a number of at least 0, and draws at least 1.
@@ -98,9 +136,221 @@ def sampled_spectra(
     >>> sampled_spectra((2, 5), 1.0, 3, np.random.default_rng(0)).shape
     (3, 2)
     """
-    size = (whole_number(draws, "draws", 1), *_checked_shape(shape))
+    k, longer = sorted(_checked_shape(shape))
+    whole_number(draws, "draws", 1)
     generator = instance_of(generator, np.random.Generator, "generator")
-    return np.linalg.svd(generator.normal(0, number(sd, "sd"), size), compute_uv=False)
+
+    def triangular_factor():
+        R = np.triu(generator.standard_normal((k, k)), 1)
+        R[np.diag_indices(k)] = np.sqrt(generator.chisquare(longer - np.arange(k)))
+        return R
+
+    spectra = [np.linalg.svd(triangular_factor(), compute_uv=False) for _ in range(draws)]
+    return number(sd, "sd") * np.array(spectra)
+
+
+def shuffled_spectra(A, draws: int, generator: np.random.Generator) -> Float[np.ndarray, "draws k"]:
+    """Singular values of A (m, n) with its entries in random order and with random signs: sizes without arrangement.
+
+    Raises:
+        BadInput: if A isn't a finite real matrix, or draws is below 1.
+
+    >>> shuffled_spectra([[3, 0], [0, 0]], 1, np.random.default_rng(0)).tolist()
+    [[3.0, 0.0]]
+    """
+    A = as_matrix(A)
+    generator = instance_of(generator, np.random.Generator, "generator")
+
+    def shuffled():
+        signs = 2.0 * generator.integers(0, 2, A.shape) - 1
+        return signs * generator.permutation(A.ravel()).reshape(A.shape)
+
+    return np.array([np.linalg.svd(shuffled(), compute_uv=False) for _ in range(whole_number(draws, "draws", 1))])
+
+
+def _checked_spectra(spectra) -> Float[np.ndarray, "*batch k"]:
+    spectra = as_vectors(spectra, None, "spectra")
+    if np.any(np.diff(spectra, axis=-1) > 0) or np.any(spectra < 0) or np.any(spectra[..., 0] == 0):
+        raise BadInput(
+            "spectra: expected singular values in falling order, the first positive; pass them as the SVD does"
+        )
+    return spectra
+
+
+def condition_number(spectra) -> Float[np.ndarray, "*batch"]:
+    r"""$\sigma_1 / \sigma_k$ of spectra (..., k): 1 if all singular values are equal; infinite if the last is zero.
+
+    Raises:
+        BadInput: unless each spectrum is nonnegative, in falling order and not all zero.
+
+    >>> float(condition_number([6, 3, 2]))
+    3.0
+    """
+    spectra = _checked_spectra(spectra)
+    with np.errstate(divide="ignore"):
+        return spectra[..., 0] / spectra[..., -1]
+
+
+def sphericity(spectra) -> Float[np.ndarray, "*batch"]:
+    r"""$\log \frac{1}{k}\sum_i \sigma_i^2 - \frac{1}{k}\sum_i \log \sigma_i^2$: how far the columns are from a sphere.
+
+    Arithmetic over geometric mean of the squared singular values, as a logarithm: 0 if all are equal, whatever their
+    size; infinite if one is zero. All singular values count, not only the first and the last.
+
+    Args:
+        spectra: (..., k) singular values in any unit.
+
+    Raises:
+        BadInput: unless each spectrum is nonnegative, in falling order and not all zero.
+
+    Source: the likelihood ratio of Mauchly (1940).
+
+    >>> float(sphericity([2, 2, 2]))
+    0.0
+    >>> float(sphericity([2, 1]).round(6))
+    0.223144
+    """
+    spectra = _checked_spectra(spectra)
+    squares = (spectra / spectra[..., :1]) ** 2
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(squares.mean(axis=-1)) - np.log(squares).mean(axis=-1), 0.0)
+
+
+def _strength(spectra) -> Float[np.ndarray, "*batch"]:
+    spectra = _checked_spectra(spectra)
+    return spectra[..., 0] / np.sqrt((spectra**2).mean(axis=-1))
+
+
+STATISTICS = {"sphericity": sphericity, "condition number": condition_number, "strength of the first": _strength}
+
+
+@dataclass(frozen=True)
+class NullTest:
+    """A statistic of a matrix beside its sampled null, and the p-value: the chance of as much without structure."""
+
+    statistic: str
+    observed: float
+    null: Float[np.ndarray, " draws"]
+    p_value: float
+
+
+def spectrum_test(A, draws: int, generator: np.random.Generator, statistic: str = "sphericity") -> NullTest:
+    """Does the spectrum of A (m, n) show an arrangement of its entries, or what any order of them would give?
+
+    The null is sampled by putting A's own entries into random order with random signs, so the test holds its level
+    exactly for independent entries of any *one* law that is symmetric about zero: normal, uniform, heavy-tailed. What
+    it rejects is arrangement: columns or rows of different size, or a direction that many of them share, a common mean
+    included. It can't see a structure that leaves all singular values alike.
+
+    Args:
+        A: (m, n), any unit; the statistics are free of scale.
+        draws: of the null; the smallest possible p-value is 1 / (draws + 1).
+        generator: of the draws.
+        statistic: one of `STATISTICS`.
+
+    Raises:
+        BadInput: if A isn't a finite real matrix with at least two rows and columns and an entry that isn't zero.
+
+    >>> noise = np.random.default_rng(0).standard_normal((30, 4))
+    >>> spectrum_test(noise, 99, np.random.default_rng(1)).p_value > 0.05
+    True
+    >>> spectrum_test(noise + 3, 99, np.random.default_rng(1)).p_value
+    0.01
+    """
+    A, measure = as_matrix(A), STATISTICS[one_of(statistic, STATISTICS, "statistic")]
+    if min(A.shape) < 2 or not A.any():
+        raise BadInput(
+            f"A: expected two rows and columns and some energy, got shape {A.shape}; there is nothing to test"
+        )
+    observed, null = measure(FourSubspaces.of(A).singular_values), measure(shuffled_spectra(A, draws, generator))
+    return NullTest(statistic, float(observed), null, p_value(observed, null))
+
+
+def p_value(observed: float, null) -> float:
+    r"""$(1 + \#\{\text{null} \ge \text{observed}\}) / (1 + \text{draws})$: never zero, and exact if exchangeable.
+
+    Raises:
+        BadInput: for a null that isn't a list of numbers, or an observed value that is NaN.
+
+    Source: Phipson & Smyth (2010).
+
+    >>> p_value(2.5, [1, 2, 3])
+    0.5
+    """
+    null = np.asarray(null, dtype=float)
+    if null.ndim != 1 or null.size == 0 or np.isnan(null).any() or np.isnan(observed):
+        raise BadInput(
+            f"null: expected a list of numbers, and a number beside it, got shape {null.shape}; draw it again"
+        )
+    # equal up to rounding counts as reached: the identity is one of the permutations
+    return float((1 + np.count_nonzero(null >= observed - 1e-12 * abs(observed))) / (1 + null.size))
+
+
+def holm(p_values) -> Float[np.ndarray, " k"]:
+    r"""Adjusted p-values of k tests, in the order given: rejecting those up to a level errs at all with at most it.
+
+    The i-th smallest becomes $\max_{j \le i} \min(1, (k - j + 1)\, p_{(j)})$.
+
+    Raises:
+        BadInput: unless all lie between 0 and 1.
+
+    Source: Holm (1979).
+
+    >>> holm([0.04, 0.01, 0.03]).round(9).tolist()
+    [0.06, 0.03, 0.06]
+    """
+    p_values = as_vectors(p_values, None, "p_values")
+    if p_values.ndim != 1 or p_values.min() < 0 or p_values.max() > 1:
+        raise BadInput("p_values: expected a list of numbers between 0 and 1, got others; pass those of `p_value`")
+    order, k = np.argsort(p_values), p_values.size
+    adjusted = np.empty(k)
+    adjusted[order] = np.minimum(1, np.maximum.accumulate((k - np.arange(k)) * p_values[order]))
+    return adjusted
+
+
+@dataclass(frozen=True)
+class Identifiability:
+    """How well single right singular vectors are determined, over matrices that should agree (one a seed).
+
+    `gaps` (matrices, k): distance of each singular value to its nearest neighbour, over their root mean square.
+    `squared_cosines` (pairs, k): of the i-th vectors of two matrices; for unrelated bases of R^n the mean is 1/n.
+    `angles` (pairs, k): largest principal angle of the spans of the first i vectors, in radians. Where the i span the
+    whole space, it is 0 for any two matrices.
+    """
+
+    gaps: Float[np.ndarray, "matrices k"]
+    squared_cosines: Float[np.ndarray, "pairs k"]
+    angles: Float[np.ndarray, "pairs k"]
+
+
+def identifiability(matrices) -> Identifiability:
+    """Gaps, and agreement between every two of several matrices (at least two, of one shape, two singular values each).
+
+    Raises:
+        BadInput: unless the matrices have one shape and two singular values at least.
+
+    >>> found = identifiability([[[3, 0], [0, 1]], [[3, 1], [0, 1]]])
+    >>> found.squared_cosines.shape, found.angles.shape
+    ((1, 2), (1, 2))
+    """
+    factored = [FourSubspaces.of(A) for A in matrices]
+    if len(factored) < 2 or len({S.shape for S in factored}) > 1 or min(factored[0].shape) < 2:
+        shapes = ", ".join(str(S.shape) for S in factored) or "none"
+        raise BadInput(f"matrices: expected two or more of one shape, no vectors among them, got {shapes}; match them")
+    spectra = np.array([S.singular_values for S in factored])
+    steps = np.pad(-np.diff(spectra, axis=1), ((0, 0), (1, 1)), constant_values=np.inf)
+    gaps = np.minimum(steps[:, :-1], steps[:, 1:]) / np.sqrt((spectra**2).mean(axis=1, keepdims=True))
+    products = [one.Vh @ other.Vh.T for one, other in combinations(factored, 2)]
+    return Identifiability(
+        gaps,
+        np.array([np.diag(P) ** 2 for P in products]),
+        np.array([[_largest_angle(P[:i, :i]) for i in range(1, len(P) + 1)] for P in products]),
+    )
+
+
+def _largest_angle(product: Float[np.ndarray, "i i"]) -> float:
+    """Of two i-dimensional subspaces, from the inner products of their orthonormal bases."""
+    return float(np.arccos(np.clip(np.linalg.svd(product, compute_uv=False)[-1], 0, 1)))
 
 
 def marchenko_pastur_edges(shape: tuple[int, int], sd: float) -> tuple[float, float]:

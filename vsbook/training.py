@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
@@ -24,7 +25,6 @@ from tqdm import tqdm
 from vsbook.checks import (
     BadInput,
     as_real,
-    as_vectors,
     existing_file,
     instance_of,
     number,
@@ -35,7 +35,19 @@ from vsbook.checks import (
 from vsbook.data import ASSETS, MNIST_FILES, Images, Split, read_checked
 from vsbook.models import NETWORKS, create
 
-__all__ = ["PAPER", "Recipe", "evaluate", "fit", "load", "load_checkpoint", "logits", "save_checkpoint"]
+__all__ = [
+    "PAPER",
+    "RUNS",
+    "Kernels",
+    "Recipe",
+    "evaluate",
+    "fit",
+    "load",
+    "load_checkpoint",
+    "load_kernels",
+    "logits",
+    "save_checkpoint",
+]
 
 
 @dataclass(frozen=True)
@@ -275,8 +287,16 @@ def provenance(network: str, recipe: Recipe, seed: int, test_accuracy: float) ->
     }
 
 
+def save_kernels(path, initial: torch.Tensor, trained: torch.Tensor, header: dict[str, str]) -> None:
+    """Write a layer's weights before and after training for `load_kernels`, beside and then into place."""
+    write_beside(path, _packed({"initial": initial.contiguous(), "trained": trained.contiguous()}, header))
+
+
 def save_checkpoint(path, model: nn.Module, header: dict[str, str]) -> None:
     """Write the weights as safetensors with `header` (see `provenance`), beside and then into place.
+
+    A network's type is kept: `model.half()` before saving halves the file, and what `load_checkpoint` returns then
+    *is* the network, in float32 with weights that fit into half precision.
 
     Raises:
         BadInput: if `model` isn't a network, the header isn't of strings, or nothing can be written there.
@@ -306,7 +326,8 @@ def load_checkpoint(path, network: str | None = None) -> nn.Module:
             f"{path}: expected a checkpoint of {wanted}, got one of {found}; name the network it was made for"
         )
     model = create(found, seed=0)
-    strange = [f"{name} of {t.dtype}" for name, t in tensors.items() if not t.is_floating_point()]
+    counts = {name for name, t in model.state_dict().items() if not t.is_floating_point()}  # of batches, in batch norms
+    strange = [f"{name} of {t.dtype}" for name, t in tensors.items() if t.is_floating_point() == (name in counts)]
     if strange:
         raise BadInput(f"{path}: expected tensors of a floating type, got {strange[0]}; train it again")
     try:
@@ -315,7 +336,8 @@ def load_checkpoint(path, network: str | None = None) -> nn.Module:
         raise BadInput(
             f"{path}: expected the tensors of {found}, got others ({' '.join(str(error).split())}); train it again"
         ) from None
-    as_vectors(np.concatenate([t.double().numpy().ravel() for t in tensors.values()]), None, str(path))
+    for name, tensor in tensors.items():
+        as_real(tensor.double().numpy(), f"{path}: {name}")
     return model.eval()
 
 
@@ -328,8 +350,46 @@ def load(network: str) -> nn.Module:
     >>> load("fcnn1").layer1.weight.shape
     torch.Size([10, 784])
     """
-    folder = ASSETS / "checkpoints"
-    sums = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
-    file = f"{one_of(network, NETWORKS, 'network')}-seed0.safetensors"
-    read_checked(folder / file, sums[file])
-    return load_checkpoint(folder / file, network)
+    return load_checkpoint(_shipped("checkpoints", f"{one_of(network, NETWORKS, 'network')}-seed0"), network)
+
+
+def _shipped(folder: str, name: str) -> Path:
+    """A safetensors file of the package, if its SHA-256 is the one on the list beside it."""
+    sums = dict(reversed(line.split()) for line in (ASSETS / folder / "SHA256SUMS").read_text().splitlines())
+    path = ASSETS / folder / f"{name}.safetensors"
+    read_checked(path, sums[path.name])
+    return path
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Weights (outputs, inputs, 3, 3) of one convolution before and after training."""
+
+    initial: Float[np.ndarray, "64 64 3 3"]
+    trained: Float[np.ndarray, "64 64 3 3"]
+
+
+RUNS = {"resnet18": 3, "resnet18-small-start": 3}  # how many seeds of each ship
+
+
+def load_kernels(run: str, seed: int) -> Kernels:
+    """ResNet18's `layer1.0.conv1` before and after training, for seeds whose networks don't ship, checked by SHA-256.
+
+    Args:
+        run: 'resnet18', trained by the paper's recipe; or 'resnet18-small-start', where the layer's initial weights
+            were divided by ten, so that training outweighs them.
+        seed: of the initial weights, the split and the order of the images.
+
+    Raises:
+        BadInput: for another run or seed, or a damaged file.
+
+    Source: section 3, paragraph 3 of the paper: the layer of Fig. 2.
+
+    >>> load_kernels("resnet18", 1).trained.shape
+    (64, 64, 3, 3)
+    """
+    seeds = RUNS[one_of(run, RUNS, "run")]
+    if whole_number(seed, "seed") >= seeds:
+        raise BadInput(f"seed: expected one from 0 to {seeds - 1}, got {seed}; those are the runs that ship")
+    tensors, _ = _read(_shipped("kernels", f"{run}-seed{seed}"), "fetch it again")
+    return Kernels(tensors["initial"].numpy(), tensors["trained"].numpy())
