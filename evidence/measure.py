@@ -1,4 +1,4 @@
-"""Repeat one measurement of the ledger, or all: about a minute on two cores.
+"""Repeat one measurement of the ledger, or all: some ten minutes on two cores.
 
 Run from the root: `make results CLAIM=fcnn1-condition-number`, or `make results` for all.
 """
@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from evidence import figure1, identities, spectrum
+from evidence import figure1, figure2, identities, spectrum, stability
 from vsbook.checks import BadInput, one_of
 from vsbook.ledger import claims, record, verdict
 
@@ -18,7 +18,7 @@ def measurements() -> dict:
     """Each measured claim's id and the function that measures it; a claim without one is open."""
     found = {}
     for claim_id in claims():
-        for script in (identities, figure1, spectrum):
+        for script in (identities, figure1, figure2, spectrum, stability):
             if hasattr(script, claim_id.replace("-", "_")):
                 found[claim_id] = (script, getattr(script, claim_id.replace("-", "_")))
     return found

@@ -1,0 +1,68 @@
+"""Whether a low condition number makes a decomposition stable (section 2.3): the space, and its single vectors."""
+
+import numpy as np
+import scipy.linalg
+
+from evidence.common import inputs, seeds, subspaces
+from evidence.figure2 import RESNET, files, kernels
+from vsbook.ledger import Measurement
+from vsbook.subspaces import FourSubspaces
+
+DRAWS = 20
+
+
+def with_condition(S: FourSubspaces, kappa: float) -> np.ndarray:
+    """The matrix with its singular vectors, and a geometric series of singular values of root mean square 1."""
+    s = kappa ** -np.linspace(0, 1, S.rank)
+    return (S.column_space * s / np.sqrt((s**2).mean())) @ S.row_space.T
+
+
+def space_angle(A: np.ndarray, sd: float, seed: int) -> float:
+    """Largest principal angle between the row spaces of A and A + noise; mean over draws."""
+    generator, basis = np.random.default_rng(seed), FourSubspaces.of(A).row_space
+    noisy = (FourSubspaces.of(A + generator.normal(0, sd, A.shape)).row_space for _ in range(DRAWS))
+    return float(np.mean([scipy.linalg.subspace_angles(basis, other)[0] for other in noisy]))
+
+
+def vector_angle(A: np.ndarray, sd: float, seed: int) -> float:
+    """Angle between the i-th right singular vectors of A and A + noise; mean over i and draws."""
+    generator, basis = np.random.default_rng(seed), FourSubspaces.of(A).Vh
+    noisy = (FourSubspaces.of(A + generator.normal(0, sd, A.shape)).Vh for _ in range(DRAWS))
+    return float(np.mean([np.arccos(np.minimum(1, np.abs((basis * other).sum(axis=1)))) for other in noisy]))
+
+
+def low_condition_number_is_stable() -> Measurement:
+    def angle(seed, kappa):
+        return space_angle(with_condition(subspaces("fcnn1", seed), kappa), 1e-3 / 28, seed)
+
+    angles = {kappa: {seed: angle(seed, kappa) for seed in seeds("fcnn1")} for kappa in (1.07, 7.22, 100.0)}
+    return Measurement(
+        "angle at condition number 100 over angle at 1.07",
+        {seed: angles[100.0][seed] / angles[1.07][seed] for seed in seeds("fcnn1")},
+        {
+            "what": "the same at condition number 7.22 over 1.07",
+            "runs": {seed: angles[7.22][seed] / angles[1.07][seed] for seed in seeds("fcnn1")},
+        },
+        {"mean angle in degrees": {str(kappa): np.degrees(np.mean(list(a.values()))) for kappa, a in angles.items()}},
+        inputs("fcnn1"),
+    )
+
+
+def low_condition_number_keeps_signal_vectors() -> Measurement:
+    def angles(seed):
+        A = kernels(seed)
+        scale, sd = np.sqrt((A**2).sum() / 9), A.std() / 10
+        steep = scale * with_condition(FourSubspaces.of(A), 7.22)
+        return vector_angle(A, sd, seed), vector_angle(steep, sd, seed)
+
+    every = {seed: angles(seed) for seed in seeds(RESNET)}
+    return Measurement(
+        "angle at the layer's own condition number over angle at 7.22",
+        {seed: own / steep for seed, (own, steep) in every.items()},
+        {
+            "what": "mean angle in degrees at condition number 7.22",
+            "runs": {s: np.degrees(b) for s, (_, b) in every.items()},
+        },
+        {"mean angle in degrees": {"own": np.degrees([a for a, _ in every.values()])}},
+        files(RESNET),
+    )
