@@ -65,6 +65,9 @@ def observations_path(name: str, seed: int) -> Path:
     return Path(__file__).parent / "observations" / f"{name}-seed{seed}.json"
 
 
+LAYERS = Path(__file__).parent / "observations" / "resnet18-layers.json"  # all twenty convolutions of seed 0
+
+
 def initial(name: str, seed: int) -> nn.Module:
     """The network before training."""
     variant = VARIANTS[name]

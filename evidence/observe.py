@@ -1,6 +1,7 @@
-"""What only a whole ResNet18 can tell, written down at the end of its training.
+"""What only a whole ResNet18 can tell, or takes long to compute, written down at the end of its training.
 
-The networks of seeds other than 0 are too large to ship. Seed 0 ships, and a test observes it again.
+The networks of seeds other than 0 are too large to ship. Seed 0 ships, and `python -m evidence.observe` observes it
+again, all twenty convolutions included (some ten minutes); a test does so for parts of it.
 """
 
 import copy
@@ -11,18 +12,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from evidence.networks import VARIANTS, initial, split_for
+from evidence.networks import LAYERS, VARIANTS, initial, observations_path, split_for, trained
 from vsbook.checks import write_beside
 from vsbook.data import Images, mnist_split
-from vsbook.kernels import flattened_kernels
+from vsbook.kernels import convolution_matrix, flattened_kernels
 from vsbook.layers import named_weights
-from vsbook.nullmodel import sampled_bases
+from vsbook.nullmodel import holm, sampled_bases, spectrum_test
 from vsbook.subspaces import FourSubspaces
 from vsbook.training import PAPER, evaluate, logits
 
 SAMPLE = 1000  # test images whose outputs are compared
 BASES = 5  # random bases beside the signal kernels
 ANEW = 1000  # added to the seed for a split that is drawn anew
+SHUFFLES = 499  # for each of twenty layers: the smallest p-value, times twenty, is below 5 %
 
 
 def rounded_to_half(model: nn.Module) -> None:
@@ -95,6 +97,61 @@ def observe(name: str, seed: int, model: nn.Module, path: Path) -> None:
             changes(model, layer, basis, images)
             for basis in sampled_bases(len(signal), BASES, np.random.default_rng(seed))
         ],
+        "condition number of the convolution": {"before": of_maps(before, layer), "after": of_maps(model, layer)},
         "singular values": {"before": spectra(before), "after": spectra(model)},
     }
+    write(path, entry)
+
+
+def write(path: Path, entry) -> None:
+    """As JSON, beside and then into place."""
     write_beside(path, (json.dumps(entry, indent=1) + "\n").encode())
+
+
+def of_maps(model: nn.Module, layer: str) -> float:
+    """Condition number of a 3 x 3 convolution as a map of whole 7 x 7 maps, zeros around: first over *last* value."""
+    matrix = convolution_matrix(model.get_submodule(layer).weight.detach().numpy(), 7, 7, padding=1).toarray()
+    singular_values = np.linalg.svd(matrix, compute_uv=False)
+    return float(singular_values[0] / singular_values[-1])
+
+
+def tested_matrix(weight: np.ndarray) -> np.ndarray:
+    """Flattened kernels; the 1 x 1 convolutions have kernels of one number, so their matrix of channels instead."""
+    rows = flattened_kernels(weight)
+    return (rows if rows.shape[1] > 1 else weight.reshape(weight.shape[:2])).astype(np.float64)
+
+
+def observe_layer(name: str, before: np.ndarray, after: np.ndarray, generator: np.random.Generator) -> dict:
+    """One convolution before and after training: how far it went, its spectra, and whether they show an arrangement."""
+    stages = {"before": tested_matrix(before), "after": tested_matrix(after)}
+    stages["update"] = stages["after"] - stages["before"]
+    factored = {key: FourSubspaces.of(A) for key, A in stages.items()}
+    return {
+        "layer": name,
+        "shape": stages["after"].shape,
+        "update over start": float(np.linalg.norm(stages["update"]) / np.linalg.norm(stages["before"])),
+        "condition number": {key: S.condition_number for key, S in factored.items()},
+        "singular values": {key: S.singular_values.tolist() for key, S in factored.items()},
+        "p": {key: spectrum_test(A, SHUFFLES, generator).p_value for key, A in stages.items()},
+    }
+
+
+def observe_layers(name: str, seed: int, model: nn.Module) -> list[dict]:
+    """All convolutions, with p-values adjusted over them."""
+    before, after = (named_weights(network).layers for network in (initial(name, seed), model))
+    generator = np.random.default_rng(seed)
+    rows = [
+        observe_layer(key, before[key].weight, layer.weight, generator)
+        for key, layer in after.items()
+        if layer.weight.ndim == 4
+    ]
+    for stage in ("before", "after", "update"):
+        for row, adjusted in zip(rows, holm([row["p"][stage] for row in rows]), strict=True):
+            row.setdefault("p adjusted", {})[stage] = float(adjusted)
+    return rows
+
+
+if __name__ == "__main__":
+    network = trained("resnet18", 0)
+    observe("resnet18", 0, network, observations_path("resnet18", 0))
+    write(LAYERS, observe_layers("resnet18", 0, network))
