@@ -223,6 +223,10 @@ def resnet18_layer1_condition_number() -> Measurement:
                 "percent printed as 1.07": 100 * np.mean((null >= 1.065) & (null < 1.075)),
                 "percent at most the authors' 1.0694451": 100 * np.mean(null <= printed["resnet18_condition_number"]),
             },
+            "authors": {
+                "condition number": printed["resnet18_condition_number"],
+                "signal kernels": np.array(printed["resnet18_right_singular_vectors"]).T,
+            },
             "movement": [_movement(RESNET, seed) for seed in seeds(RESNET)],
             "positive control": [_movement(CONTROL, seed) for seed in seeds(CONTROL)],
             "agreement of seeds": {when: _agreement(RESNET, when) for when in ("before", "after", "update")},

@@ -26,6 +26,7 @@ __all__ = [
     "draw_image",
     "draw_image_rows",
     "draw_input_spaces",
+    "draw_null",
     "draw_output_spaces",
     "draw_spectra",
     "draw_spread",
@@ -156,6 +157,17 @@ def draw_dots(names, samples, ax, ylabel: str, horizontal: dict[str, float] | No
     ax.set(ylabel=ylabel, xlim=(-0.5, len(names) - 0.5))
     if horizontal:
         ax.legend()
+    return ax
+
+
+def draw_null(null: Float[np.ndarray, " draws"], found: dict[str, list[float]], ax, xlabel: str):
+    """A histogram of a sampled null, and a vertical line for each value that was found, one colour a name."""
+    ax.hist(as_vectors(null, None, "null"), bins=60, density=True, color="lightgrey")
+    for (name, values), colour, style in zip(found.items(), PALETTE.values(), ("-", "--", "-.", ":"), strict=False):
+        for k, value in enumerate(as_vectors(values, None, name)):
+            ax.axvline(value, color=colour, ls=style, lw=2, label=None if k else name)
+    ax.set(xlabel=xlabel, yticks=[])
+    ax.legend()
     return ax
 
 
