@@ -1,5 +1,6 @@
 """What the measurements share: weights and images by seed, in float64, and the shape of an exact claim."""
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,13 @@ from vsbook.layers import named_weights
 from vsbook.ledger import Measurement
 from vsbook.subspaces import FourSubspaces
 
+AUTHORS = Path(__file__).parent / "authors.toml"
 SAMPLE = 1000  # test images for the exact claims
+
+
+def authors() -> dict:
+    """Numbers of the authors' own notebook, for comparison."""
+    return tomllib.loads(AUTHORS.read_text())
 
 
 def weight(name: str, seed: int, layer: str = "layer1") -> np.ndarray:

@@ -1,13 +1,12 @@
 """ResNet18's accuracy, its convolution as matrices, and the readings of Fig. 2: one function a claim."""
 
 import json
-import tomllib
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from evidence.common import relative, seeds
+from evidence.common import AUTHORS, authors, relative, seeds
 from evidence.networks import LAYERS, VARIANTS, checkpoint_path, kernels_path, observations_path, trained
 from vsbook.data import mnist
 from vsbook.kernels import convolution_matrix, flattened_kernels, line_share, pattern_share, two_level_share
@@ -32,7 +31,6 @@ SHAPE = (4096, 9)
 DRAWS = 10_000
 SHUFFLES = 199
 MAPS = 100  # test images whose maps the convolution is tried on
-AUTHORS = Path(__file__).parent / "authors.toml"
 
 
 def kernels(seed: int, when: str = "trained", run: str = RESNET) -> np.ndarray:
@@ -53,11 +51,6 @@ def observed(seed: int) -> dict:
 def files(*runs: str) -> list[Path]:
     """The kernels that a measurement read."""
     return [kernels_path(run, seed) for run in runs for seed in seeds(run)]
-
-
-def authors() -> dict:
-    """Numbers of the authors' own notebook, for comparison."""
-    return tomllib.loads(AUTHORS.read_text())
 
 
 def resnet18_test_accuracy() -> Measurement:

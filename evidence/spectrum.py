@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 import torch
 
-from evidence.common import inputs, seeds, subspaces, weight
+from evidence.common import AUTHORS, authors, inputs, seeds, subspaces, weight
 from evidence.networks import initial, split_for, trained
 from vsbook.data import class_averages, mnist, mnist_split
 from vsbook.layers import capture, named_weights
@@ -88,6 +88,7 @@ def fcnn1_condition_number() -> Measurement:
     variants += ["fcnn1-standardised", "fcnn1-centred"]
     runs = {seed: subspaces("fcnn1", seed).condition_number for seed in seeds("fcnn1")}
     controls = {seed: control(seed) for seed in runs}
+    printed = authors()["fcnn1_singular_values"]
     return Measurement(
         "first over last singular value",
         runs,
@@ -96,13 +97,14 @@ def fcnn1_condition_number() -> Measurement:
             "runs": controls,
         },
         {
+            "authors": {"condition number": printed[0] / printed[-1], "singular values": printed},
             "artefact with one seed left out": sum(_without(seed, runs, controls) == "artefact" for seed in runs),
             "variants": {name: [_at_the_end(name, seed) for seed in seeds(name)] for name in variants},
             "before training": [
                 FourSubspaces.of(_first_weights("fcnn1", seed)).condition_number for seed in seeds("fcnn1")
             ],
         },
-        inputs(*variants),
+        [*inputs(*variants), AUTHORS],
     )
 
 

@@ -19,6 +19,7 @@ from tools.project import Project
 from vsbook import ledger
 from vsbook.checks import BadInput
 from vsbook.ledger import VERDICTS, Claim, Measurement, claims, judge, paper_map, prediction_interval, record, result
+from vsbook.training import RUNS
 
 ROOT = Path(ledger.__file__).parent.parent
 CLAIMS = claims()
@@ -27,7 +28,7 @@ MEASUREMENTS = measurements()
 
 # Paragraphs of the paper by section, counted in its text: a paragraph begins with a new sentence after a blank line or
 # a displayed formula.
-PARAGRAPHS = {"Abstract": 1, "2": 1, "2.1": 10, "2.2": 2, "2.3": 2, "2.3.1": 1, "2.4": 3, "3": 4, "4": 1}
+PARAGRAPHS = {"Abstract": 1, "1": 4, "2": 1, "2.1": 10, "2.2": 2, "2.3": 2, "2.3.1": 1, "2.4": 3, "3": 4, "4": 1}
 # Panels of the figures, row by row.
 PANELS = {"1": [10, 10, 10], "2": [9], "3": [10, 10, 10]}
 
@@ -202,10 +203,19 @@ def test_a_claim_dropped_moved_doubled_or_hidden_is_found(claim_id):
 
 
 def test_open_claims_are_open():
-    still_open = [claim_id for claim_id in CLAIMS if claim_id not in MEASURED]
+    still_open = [claim for claim in CLAIMS.values() if claim.id not in MEASURED]
     assert still_open
-    for claim_id in still_open:
-        assert (ledger.verdict(claim_id), ledger.measured(claim_id), CLAIMS[claim_id].chapter) == ("open", "–", "")
+    for claim in still_open:
+        assert (ledger.verdict(claim.id), ledger.measured(claim.id)) == ("open", "–")
+        # without a chapter it waits for one; with one, the page says why it can't be measured here
+        assert bool(claim.chapter) == bool(claim.blocked)
+
+
+def test_only_inversion_is_left_to_measure():
+    """Sections 1 to 3 are settled but for inverse maps (section 2.4, Fig. 3, and what speaks of them)."""
+    left = [claim for claim in CLAIMS.values() if claim.id not in MEASURED and not claim.blocked]
+    about_inversion = r"2\.4, |Fig\. 3|3, paragraph 4|4, paragraph 1"
+    assert [claim.id for claim in left if not re.match(about_inversion, claim.source)] == []
 
 
 # the results as they are on file
@@ -236,6 +246,7 @@ def test_seeds_are_as_many_as_promised():
         c: result(c)["summary"]["n"] for c in ("fcnn1-test-accuracy", "fcnn1-condition-number", "fcnn5-test-accuracy")
     }
     assert counts == {"fcnn1-test-accuracy": 10, "fcnn1-condition-number": 10, "fcnn5-test-accuracy": 5}
+    assert result("resnet18-test-accuracy")["summary"]["n"] == RUNS["resnet18"] >= 3
 
 
 def by_seed(entries):
@@ -265,8 +276,14 @@ def test_the_script_is_there(claim_id):
 
 def test_the_checkpoints_are_those_of_the_variants_and_all_are_used():
     used = {name for claim_id in MEASURED for name in result(claim_id)["inputs"]}
-    there = {str(p.relative_to(ROOT)) for p in ROOT.glob("**/fcnn*.safetensors") if "_build" not in p.parts}
-    assert there == used
+    files = [
+        *ROOT.glob("vsbook/**/*.safetensors"),
+        *ROOT.glob("evidence/**/*.safetensors"),
+        *ROOT.glob("evidence/observations/*"),
+    ]
+    there = {str(p.relative_to(ROOT)) for p in files}
+    controls = {f"evidence/observations/resnet18-small-start-seed{seed}.json" for seed in range(3)}  # for the curious
+    assert there - controls == used - {"evidence/authors.toml"}
 
 
 # the rules
