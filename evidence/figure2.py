@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from evidence.common import AUTHORS, authors, relative, seeds
-from evidence.networks import LAYERS, VARIANTS, checkpoint_path, kernels_path, observations_path, trained
+from evidence.networks import LAYERS, VARIANTS, checkpoint_path, initial, kernels_path, observations_path, trained
 from vsbook.data import mnist
 from vsbook.kernels import convolution_matrix, flattened_kernels, line_share, pattern_share, two_level_share
-from vsbook.layers import capture
+from vsbook.layers import capture, named_weights
 from vsbook.ledger import Measurement
 from vsbook.nullmodel import (
     condition_number,
@@ -30,6 +30,7 @@ LAYER = VARIANTS[RESNET].layer
 SHAPE = (4096, 9)
 DRAWS = 10_000
 SHUFFLES = 199
+UNTRAINED = 20  # networks that nobody trained cost nothing
 MAPS = 100  # test images whose maps the convolution is tried on
 
 
@@ -200,15 +201,14 @@ def _agreement(run: str, when: str) -> dict:
 
 
 def resnet18_layer1_condition_number() -> Measurement:
-    runs = {
-        when: {seed: FourSubspaces.of(kernels(seed, when)).condition_number for seed in seeds(RESNET)}
-        for when in ("trained", "initial")
-    }
+    runs = {seed: FourSubspaces.of(kernels(seed)).condition_number for seed in seeds(RESNET)}
+    starts = (named_weights(initial(RESNET, seed))[LAYER].weight for seed in range(UNTRAINED))
+    before = {seed: FourSubspaces.of(flattened_kernels(w)).condition_number for seed, w in enumerate(starts)}
     null, printed = condition_number(sampled_spectra(SHAPE, 1.0, DRAWS, np.random.default_rng(0))), authors()
     return Measurement(
         "first over last singular value of the flattened kernels",
-        runs["trained"],
-        {"what": "the same layer before training", "runs": runs["initial"]},
+        runs,
+        {"what": "the same layer before training, twenty seeds", "runs": before},
         {
             "random matrices, 10,000 draws": {
                 "mean": null.mean(),

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from evidence import observe
 from evidence.networks import LAYERS, VARIANTS, initial, observations_path, recipe, split_for
@@ -113,7 +114,7 @@ def test_the_control_differs_in_the_start_of_one_layer_and_in_its_epochs():
     outputs = []
     for model in (one, other):
         model.train()
-        outputs.append(model(__import__("torch").from_numpy(images)).detach().numpy())
+        outputs.append(model(torch.from_numpy(images)).detach().numpy())
     # batch normalisation adds 1e-5 to the variance, a thousandth of that of the small layer's outputs or less
     np.testing.assert_allclose(outputs[0], outputs[1], atol=0.02 * np.abs(outputs[0]).max())
     assert recipe("resnet18") == PAPER
