@@ -21,6 +21,7 @@ __all__ = [
     "PALETTE",
     "draw_bars",
     "draw_big_picture",
+    "draw_column_pairs",
     "draw_curves",
     "draw_dots",
     "draw_image",
@@ -168,6 +169,16 @@ def draw_null(null: Float[np.ndarray, " draws"], found: dict[str, list[float]], 
             ax.axvline(value, color=colour, ls=style, lw=2, label=None if k else name)
     ax.set(xlabel=xlabel, yticks=[])
     ax.legend()
+
+
+def draw_column_pairs(pairs: Float[np.ndarray, "draws m 2"], ax):
+    """Two columns of each matrix as arrows in the plane that they span: the first to the right, the second upwards."""
+    R = np.linalg.qr(pairs, mode="r")
+    R = R * np.sign(R.diagonal(axis1=1, axis2=2))[:, :, None]  # columns in the basis that has the first on its axis
+    for column, colour in ((0, "signal"), (1, "rejected")):
+        tips, zeros = R[:, :, column].T, np.zeros(len(R))
+        ax.quiver(zeros, zeros, *tips, color=PALETTE[colour], alpha=0.5, units="xy", scale=1, width=0.02)
+    ax.set(aspect="equal", xlim=(-1, 2), ylim=(-0.5, 2))
     return ax
 
 
