@@ -20,7 +20,7 @@ app = typer.Typer(
 
 @app.command()
 def train(
-    network: Annotated[str, typer.Argument(help="fcnn1 or fcnn5")],
+    network: Annotated[str, typer.Argument(help="fcnn1, fcnn5 or resnet18")],
     seed: Annotated[
         int, typer.Option(help="Of the initial weights, the split and the order of the images.", min=0)
     ] = 0,
