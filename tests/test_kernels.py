@@ -141,8 +141,10 @@ def unfolded(draw):
 def test_flattened_kernels_on_patches_summed_over_channels_convolve_exactly(case):
     weight, patches, expected = case
     outputs, inputs = weight.shape[:2]
-    K = flattened_kernels(weight).reshape(outputs, inputs, -1)
-    np.testing.assert_array_equal(sum(K[:, c] @ patches[c] for c in range(inputs)), expected.reshape(outputs, -1))
+    K = flattened_kernels(weight)
+    for o in range(outputs):
+        summed = sum(K[o * inputs + c] @ patches[c] for c in range(inputs))
+        np.testing.assert_array_equal(summed, expected[o].ravel())
 
 
 @laws
@@ -407,13 +409,13 @@ def test_a_binary_image_is_explained(low, high, bright):
 
 
 def test_normal_noise_is_explained_to_two_over_pi():
-    """Pixels 784 and 100,000: sampling widens the share by some 1/n and scatters it by some 1/sqrt(n).
+    """A share scatters by some 0.35/sqrt(n) about it: by 0.013 for 784 pixels, by 0.001 for 100,000.
 
-    The mean of 200 small images lies within 0.01 of the limit, one large image within 0.01 too.
+    The mean of 200 of the small images, and one large one, are four to five deviations (0.005) off at most.
     """
     generator = np.random.default_rng(0)
-    assert two_level_share(generator.standard_normal((200, 784))).mean() == pytest.approx(2 / np.pi, abs=0.01)
-    assert two_level_share(generator.standard_normal(100_000)) == pytest.approx(2 / np.pi, abs=0.01)
+    assert two_level_share(generator.standard_normal((200, 784))).mean() == pytest.approx(2 / np.pi, abs=0.005)
+    assert two_level_share(generator.standard_normal(100_000)) == pytest.approx(2 / np.pi, abs=0.005)
 
 
 def test_uniform_noise_is_explained_to_three_quarters():
