@@ -391,13 +391,13 @@ MUTANTS = {
         "nullmodel",
         "np.log(squares).mean(axis=-1)",
         "np.log(squares).sum(axis=-1)",
-        nullmodel("statistics_by_their_formulas"),
+        nullmodel("sphericity_by_hand"),
     ),
     "singular values not squared": Mutant(
         "nullmodel",
         "squares = (spectra / spectra[..., :1]) ** 2",
         "squares = spectra / spectra[..., :1]",
-        nullmodel("statistics_by_their_formulas"),
+        nullmodel("sphericity_by_hand"),
     ),
     "shuffled without signs": Mutant(
         "nullmodel",

@@ -249,6 +249,11 @@ def test_statistics_of_a_lost_dimension_and_of_a_batch():
     assert sphericity(batch)[1, 1] == sphericity([8, 1])
 
 
+def test_sphericity_by_hand():
+    """Of 4, 2, 1: squares with mean 7 and geometric mean 4."""
+    assert sphericity([4, 2, 1]) == pytest.approx(np.log(7 / 4), rel=1e-14)
+
+
 def test_sphericity_counts_every_singular_value():
     """The condition number is blind to those between the first and the last."""
     assert condition_number([4, 3, 1]) == condition_number([4, 1, 1])
