@@ -9,6 +9,7 @@ import torch
 from evidence.common import AUTHORS, authors, inputs, seeds, subspaces, weight
 from evidence.networks import initial, split_for, trained
 from vsbook.data import class_averages, mnist, mnist_split
+from vsbook.kernels import two_level_share
 from vsbook.layers import capture, named_weights
 from vsbook.ledger import Measurement, claims, judge
 from vsbook.nullmodel import energy_fraction_law, random_subspace, sampled_energy_fractions, sampled_spectra
@@ -170,19 +171,9 @@ def last_signal_vector_is_noise() -> Measurement:
     )
 
 
-def two_level_share(image: np.ndarray) -> float:
-    """Share of the pixels' variance that the best two levels explain (Otsu): 1 if binary, 2/pi for normal noise."""
-    x = np.sort(image)
-    k = np.arange(1, len(x))
-    below = np.cumsum(x)[:-1] / k
-    above = (x.sum() - np.cumsum(x)[:-1]) / (len(x) - k)
-    between = k * (len(x) - k) / len(x) ** 2 * (above - below) ** 2
-    return float(between.max() / x.var())
-
-
 def signal_vectors_are_binarized() -> Measurement:
     def mean_share(images):
-        return np.mean([two_level_share(image) for image in images])
+        return two_level_share(images).mean()
 
     def rotated(S, generator):
         return (S.row_space @ random_subspace(S.rank, S.rank, generator))[:, :-1].T
@@ -202,10 +193,8 @@ def signal_vectors_are_binarized() -> Measurement:
             "bound": np.quantile(nulls, 0.975),
         },
         {
-            "signal vectors": np.mean(
-                [[two_level_share(v) for v in subspaces("fcnn1", s).row_space.T] for s in runs], axis=0
-            ),
-            "weights": np.mean([[two_level_share(w.astype(float)) for w in weight("fcnn1", s)] for s in runs], axis=0),
+            "signal vectors": np.mean([two_level_share(subspaces("fcnn1", s).row_space.T) for s in runs], axis=0),
+            "weights": np.mean([two_level_share(weight("fcnn1", s)) for s in runs], axis=0),
         },
         inputs("fcnn1"),
     )

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import nn
 
-from vsbook import checks, data, layers, ledger, models, nullmodel, plots, subspaces, training
+from vsbook import checks, data, kernels, layers, ledger, models, nullmodel, plots, subspaces, training
 from vsbook.checks import BadInput
 from vsbook.subspaces import FourSubspaces
 
@@ -64,6 +64,11 @@ ARRAY_DOORS = {
     "class_averages, labels": (lambda v: data.class_averages(np.ones((10, 4)), v), (10,)),
     "logits": (lambda v: training.logits(models.create("fcnn1", 0), v), (2, 784)),
     "as_matrix": (checks.as_matrix, (2, 2)),
+    "pattern_share": (lambda v: kernels.pattern_share(v, "top row"), (9,)),
+    "line_share": (kernels.line_share, (9,)),
+    "shuffled_spectra": (lambda v: nullmodel.shuffled_spectra(v, 2, RNG), (2, 3)),
+    "spectrum_test": (lambda v: nullmodel.spectrum_test(v, 2, RNG), (2, 3)),
+    "identifiability, one of two": (lambda v: nullmodel.identifiability([v, np.eye(2, 3)]), (2, 3)),
 }
 
 
@@ -94,20 +99,45 @@ def test_the_doors_are_open(door):
     function(np.arange(10) if door == "class_averages, labels" else np.ones(shape))
 
 
+# those that take any length, or weights of any number of axes
+ANY_LENGTH_DOORS = {
+    "append_one": (subspaces.append_one, (3,)),
+    "sampled_energy_fractions": (lambda v: nullmodel.sampled_energy_fractions(v, 1, 2, RNG), (3,)),
+    "draw_image": (lambda v: plots.draw_image(v, plt.figure().add_subplot()), (3,)),
+    "draw_spectra": (lambda v: plots.draw_spectra({"one": v}, plt.figure().add_subplot()), (3,)),
+    "draw_bars": (lambda v: plots.draw_bars(["a", "b"], {"one": v}, plt.figure().add_subplot(), "y"), (3,)),
+    "flattened_kernels": (kernels.flattened_kernels, (4, 2, 3, 3)),
+    "im2col": (kernels.im2col, (4, 2, 3, 3)),
+    "convolution_matrix": (lambda v: kernels.convolution_matrix(v, 5, 5), (4, 2, 3, 3)),
+    "two_level_share": (kernels.two_level_share, (5,)),
+    "condition_number": (nullmodel.condition_number, (3,)),
+    "sphericity": (nullmodel.sphericity, (3,)),
+    "holm": (nullmodel.holm, (3,)),
+    "p_value, null": (lambda v: nullmodel.p_value(1.0, v), (3,)),
+    "p_value, observed": (lambda v: nullmodel.p_value(v, [1.0, 2.0]), (3,)),
+}
+
+
 @pytest.mark.parametrize("what", [w for w in NO_NUMBERS if w != "wrong shape"])
+@pytest.mark.parametrize("door", ANY_LENGTH_DOORS)
+def test_doors_that_take_any_length(door, what):
+    function, shape = ANY_LENGTH_DOORS[door]
+    if what == "infinity" and door == "p_value, null":
+        assert function(NO_NUMBERS[what](shape)) == 0.25, "a condition number may be infinite"
+    elif what == "a number" and door == "p_value, observed":
+        assert function(NO_NUMBERS[what](shape)) == 1.0
+    else:
+        assert_refused(lambda: function(NO_NUMBERS[what](shape)))
+    plt.close("all")
+
+
 @pytest.mark.parametrize(
-    "function",
-    [
-        subspaces.append_one,
-        lambda v: nullmodel.sampled_energy_fractions(v, 1, 2, RNG),
-        lambda v: plots.draw_image(v, plt.figure().add_subplot()),
-        lambda v: plots.draw_spectra({"one": v}, plt.figure().add_subplot()),
-        lambda v: plots.draw_bars(["a", "b"], {"one": v}, plt.figure().add_subplot(), "y"),
-    ],
-    ids=["append_one", "sampled_energy_fractions", "draw_image", "draw_spectra", "draw_bars"],
+    "door", [d for d in ANY_LENGTH_DOORS if d not in ("draw_bars", "draw_image", "p_value, observed")]
 )
-def test_doors_that_take_any_length(function, what):
-    assert_refused(lambda: function(NO_NUMBERS[what]((3,))))
+def test_the_doors_that_take_any_length_are_open(door):
+    """Small probabilities in falling order, all different, are spectra, images, weights and what not."""
+    function, shape = ANY_LENGTH_DOORS[door]
+    function(np.linspace(0.9, 0.1, int(np.prod(shape))).reshape(shape))
     plt.close("all")
 
 
@@ -168,6 +198,90 @@ REFUSED = {
     "edges of a row": lambda: nullmodel.marchenko_pastur_edges((3,), 1.0),
     "edges, negative": lambda: nullmodel.marchenko_pastur_edges((3, -3), 1.0),
     "edges, sd": lambda: nullmodel.marchenko_pastur_edges((3, 3), INF),
+    # kernels
+    **{
+        f"{view.__name__} of shape {shape}": lambda view=view, shape=shape: view(np.ones(shape))
+        for view in (kernels.flattened_kernels, kernels.im2col)
+        for shape in ((3,), (3, 3))
+    },
+    **{
+        f"a convolution, {key} {value!r}": lambda key=key, value=value: kernels.convolution_matrix(
+            **({"weight": np.ones((1, 1, 2, 2)), "height": 3, "width": 3} | {key: value})
+        )
+        for key, values in {
+            **{key: [0, -1, 1.5, "3", None, True, NAN] for key in ("height", "width", "stride")},
+            "padding": [-1, 0.5, "1", None, False],
+        }.items()
+        for value in values
+    },
+    **{
+        f"a convolution of shape {s}": lambda s=s: kernels.convolution_matrix(np.ones(s), 3, 3)
+        for s in ((1, 2, 2), (1, 1, 1, 2, 2), (1, 1, 4, 2), (1, 1, 2, 4))
+    },
+    **{
+        f"pattern {p!r}": lambda p=p: kernels.pattern_share(np.ones(9), p)
+        for p in ("a nose", "", None, 0, ["top row"], "Top row")
+    },
+    "share of a square": lambda: kernels.pattern_share(np.ones((3, 3)), "top row"),
+    "share of a blank kernel": lambda: kernels.pattern_share(np.zeros(9), "top row"),
+    "best line of a blank kernel": lambda: kernels.line_share(np.eye(9)[:3] * [[0], [1], [1]]),
+    "levels of equal pixels": lambda: kernels.two_level_share([0.1] * 3),
+    "levels of one pixel": lambda: kernels.two_level_share([1.0]),
+    # nulls and tests
+    **{
+        f"bases {n!r} {draws!r}": lambda n=n, draws=draws: nullmodel.sampled_bases(n, draws, RNG)
+        for n, draws in [
+            *[(0, 1), (-1, 1), (1.5, 1), ("3", 1), (None, 1), (True, 1)],
+            *[(3, 0), (3, 1.5), (3, None), (1, 0), (1, None), (1, "2")],
+        ]
+    },
+    **{
+        f"{name} with {g!r} for a generator": lambda door=door, g=g: door(g)
+        for name, door in {
+            "bases": lambda g: nullmodel.sampled_bases(3, 2, g),
+            "bases of a line": lambda g: nullmodel.sampled_bases(1, 2, g),
+            "shuffled": lambda g: nullmodel.shuffled_spectra(np.eye(3), 2, g),
+            "spectrum test": lambda g: nullmodel.spectrum_test(np.eye(3), 2, g),
+        }.items()
+        for g in (None, 0, np.random)
+    },
+    **{
+        f"{door.__name__}, draws {draws!r}": lambda door=door, draws=draws: door(np.eye(3), draws, RNG)
+        for door in (nullmodel.shuffled_spectra, nullmodel.spectrum_test)
+        for draws in (0, -1, 1.5, "9", None, True)
+    },
+    **{
+        f"statistic {s!r}": lambda s=s: nullmodel.spectrum_test(np.eye(3), 2, RNG, s)
+        for s in ("mean", "", None, 0, ["sphericity"])
+    },
+    "test of a row": lambda: nullmodel.spectrum_test([[1.0, 2.0]], 2, RNG),
+    "test of a column": lambda: nullmodel.spectrum_test([[1.0], [2.0]], 2, RNG),
+    "test of zeros": lambda: nullmodel.spectrum_test(np.zeros((3, 3)), 2, RNG),
+    **{
+        f"{door.__name__} of {spectrum}": lambda door=door, spectrum=spectrum: door(spectrum)
+        for door in (nullmodel.condition_number, nullmodel.sphericity)
+        for spectrum in ([1, 2], [2, -1], [0, 0], [[2, 1], [1, 2]])
+    },
+    **{
+        f"p-value of {o!r} in {null}": lambda o=o, null=null: nullmodel.p_value(o, null)
+        for o, null in [
+            *[(NAN, [1.0]), (None, [1.0]), ("1", [1.0]), (True, [1.0]), (1j, [1.0]), ([1.0], [1.0])],
+            *[(1.0, []), (1.0, [[1.0]]), (1.0, 1.0), (1.0, [1.0, NAN]), (1.0, [1.0, None]), (NAN, [NAN])],
+        ]
+    },
+    **{
+        f"holm {p!r}": lambda p=p: nullmodel.holm(p)
+        for p in ([0.5, 1.1], [-0.1, 0.5], [[0.5]], [0.5, NAN], [], None, 0.5, "0.5")
+    },
+    **{
+        f"identifiability of {name}": lambda matrices=matrices: nullmodel.identifiability(matrices)
+        for name, matrices in {
+            **{"nothing": None, "a number": 3, "a string": "ab", "no matrices": [], "one": [np.eye(2)]},
+            **{"two shapes": [np.eye(2), np.eye(3)], "a transpose": [np.ones((2, 3)), np.ones((3, 2))]},
+            **{"rows": [np.ones((1, 3))] * 2, "columns": [np.ones((3, 1))] * 2, "a matrix": np.eye(3)},
+            **{"NaN": [np.eye(2), np.full((2, 2), NAN)], "zeros": [np.eye(2), np.zeros((2, 2))]},
+        }.items()
+    },
     # neurons and labels
     "a silent neuron": lambda: subspaces.neuron_projection([0, 0], [1, 2]),
     "a blank image": lambda: subspaces.neuron_projection([1, 0], [[1, 2], [0, 0]]),
@@ -183,6 +297,13 @@ REFUSED = {
     # networks and layers
     **{f"network {n!r}": lambda n=n: models.create(n, 0) for n in ("vgg", "", None, 3, ["fcnn1"], {}, np.ones(2))},
     **{f"load {n!r}": lambda n=n: training.load(n) for n in ("vgg", None, ["fcnn1"], "../fcnn1")},
+    **{
+        f"kernels of {run!r} {seed!r}": lambda run=run, seed=seed: training.load_kernels(run, seed)
+        for run, seed in [
+            *[("vgg", 0), ("fcnn1", 0), (None, 0), (["resnet18"], 0), ("../resnet18", 0), ("", 0)],
+            *[("resnet18", s) for s in (-1, 3, None, "0", 1.5, True)],
+        ]
+    },
     **{
         f"checkpoint at {p!r}": lambda p=p: training.load_checkpoint(p)
         for p in (None, 3, "/nowhere", "/", b"\0", "x" * 300)
@@ -365,7 +486,7 @@ def test_the_import_loads_neither_torch_nor_matplotlib():
     assert done.stdout.strip() == b"[]", done.stderr
 
 
-@pytest.mark.parametrize("room", ["subspaces", "nullmodel", "checks"])
+@pytest.mark.parametrize("room", ["subspaces", "kernels", "nullmodel", "checks"])
 def test_the_numpy_rooms_load_no_torch(room):
     code = f"import sys, vsbook.{room}; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True)

@@ -33,8 +33,20 @@ def subspaces(*names):
     return [f"tests/test_subspaces.py::test_{name}" for name in names]
 
 
-def training(*names):
-    return [f"tests/test_training.py::test_{name}" for name in names]
+def kernels(*names):
+    return [f"tests/test_kernels.py::test_{name}" for name in names]
+
+
+def nullmodel(*names):
+    return [f"tests/test_nullmodel.py::test_{name}" for name in names]
+
+
+def fitting(*names):
+    return [f"tests/test_fitting.py::test_{name}" for name in names]
+
+
+def checkpoints(*names):
+    return [f"tests/test_checkpoints.py::test_{name}" for name in names]
 
 
 def ledger(*names):
@@ -130,13 +142,13 @@ MUTANTS = {
         "nullmodel",
         "scipy.stats.beta(r / 2, (n - r) / 2)",
         "scipy.stats.beta(r, n - r)",
-        ["tests/test_nullmodel.py::test_law_of_the_energy_fraction"],
+        nullmodel("law_of_the_energy_fraction"),
     ),
     "random subspaces with a preferred direction": Mutant(
         "nullmodel",
         "np.linalg.qr(generator.standard_normal((n, r)))",
         "np.linalg.qr(generator.random((n, r)))",
-        ["tests/test_nullmodel.py::test_random_subspaces_have_no_preferred_direction"],
+        nullmodel("random_subspaces_have_no_preferred_direction"),
     ),
     "NaN let in": Mutant(
         "checks", "if bad:", "if False:", ["tests/test_doors.py::test_doors_for_arrays[FourSubspaces.of-NaN]"]
@@ -169,67 +181,67 @@ MUTANTS = {
         "training",
         "with _mode(model, training=False), torch.no_grad():",
         "with _mode(model, training=True), torch.no_grad():",
-        training("evaluation_is_in_eval_mode", "batch_norm_is_evaluated_with_running_statistics"),
+        fitting("evaluation_is_in_eval_mode", "batch_norm_is_evaluated_with_running_statistics"),
     ),
     "modes not restored": Mutant(
-        "training", "module.training = mode", "pass", training("modes_threads_and_random_state_are_restored")
+        "training", "module.training = mode", "pass", fitting("modes_threads_and_random_state_are_restored")
     ),
     "no momentum": Mutant(
         "training",
         "recipe.learning_rate, recipe.momentum)",
         "recipe.learning_rate)",
-        training("the_descent_is_the_one_written_out_by_hand"),
+        fitting("the_descent_is_the_one_written_out_by_hand"),
     ),
     "every epoch in the same order": Mutant(
         "training",
         "default_rng([seed, epoch])",
         "default_rng([seed, 0])",
-        training("the_descent_is_the_one_written_out_by_hand"),
+        fitting("the_descent_is_the_one_written_out_by_hand"),
     ),
     "momentum lost in resuming": Mutant(
         "training",
         'if f"momentum.{name}" in tensors:',
         "if False:",
-        training("a_resumed_run_has_the_bits_of_an_uninterrupted_one"),
+        fitting("a_resumed_run_has_the_bits_of_an_uninterrupted_one"),
     ),
     "nothing on disk at the end of an epoch": Mutant(
         "training",
         "                _suspend(state, run, step, model, optimiser)\n                bar",
         "                bar",
-        training("a_crash_in_the_next_epoch_loses_only_that_epoch"),
+        fitting("a_crash_in_the_next_epoch_loses_only_that_epoch"),
     ),
     "more than one thread": Mutant(
-        "training", "torch.set_num_threads(1)", "pass", training("training_is_on_one_thread")
+        "training", "torch.set_num_threads(1)", "pass", fitting("training_is_on_one_thread")
     ),
     "a finished run forgotten before it is saved": Mutant(
         "cli",
         "        accuracy = training.evaluate(model, split.test)",
         "        state.unlink()\n        accuracy = training.evaluate(model, split.test)",
-        training("a_training_survives_what_comes_after_it"),
+        fitting("a_training_survives_what_comes_after_it"),
     ),
     "keys in random order": Mutant(
         "training",
         "json.dumps(header, sort_keys=True)",
         "json.dumps(header)",
-        training("saved_twice_it_is_the_same_bytes"),
+        checkpoints("saved_twice_it_is_the_same_bytes"),
     ),
     "the interrupted epoch begun again": Mutant(
         "training",
         "[within:]:",
         ":",
-        training("a_resumed_run_has_the_bits_of_an_uninterrupted_one"),
+        fitting("a_resumed_run_has_the_bits_of_an_uninterrupted_one"),
     ),
     "interrupted in the midst of a batch": Mutant(
         "training",
         "signal.signal(signal.SIGINT, lambda *_: asked.append(True))",
         "signal.getsignal(signal.SIGINT)",
-        training("ctrl_c_in_the_midst_of_a_step_waits_for_its_end"),
+        fitting("ctrl_c_in_the_midst_of_a_step_waits_for_its_end"),
     ),
     "a checkpoint of another network": Mutant(
         "training",
         "(network or found) != found:",
         "False:",
-        training("a_spoiled_checkpoint_is_one_line[another network]"),
+        checkpoints("a_spoiled_checkpoint_is_one_line[another network]"),
     ),
     "normal quantile for Student's": Mutant(
         "ledger",
@@ -257,6 +269,198 @@ MUTANTS = {
         "if worst <= bound < broken else",
         "if worst <= bound else",
         ledger("an_exact_claim_holds_for_every_run_and_can_fail"),
+    ),
+    "kernels turned by half a turn": Mutant(
+        "kernels",
+        "weight[:, :, a, b]",
+        "weight[:, :, -1 - a, -1 - b]",
+        kernels("the_matrix_of_a_convolution_by_loops[1-0]", "the_matrix_of_a_convolution_is_pytorchs_exactly"),
+    ),
+    "rows and columns of the maps swapped": Mutant(
+        "kernels",
+        "moves[0][a], moves[1][b]",
+        "moves[1][b], moves[0][a]",
+        kernels("the_matrix_of_a_convolution_by_loops[1-0]"),
+    ),
+    "zeros around on one side": Mutant(
+        "kernels",
+        "outputs * stride + tap - padding",
+        "outputs * stride + tap",
+        kernels("the_matrix_of_a_convolution_by_loops[1-1]"),
+    ),
+    "a place too few": Mutant(
+        "kernels",
+        "(side + 2 * padding - size) // stride + 1)",
+        "(side + 2 * padding - size) // stride)",
+        kernels("on_maps_as_large_as_the_kernel_im2col_is_the_convolution"),
+    ),
+    "one view taken for the other": Mutant(
+        "kernels",
+        "weight.reshape(weight.shape[0] * weight.shape[1], -1)",
+        "weight.reshape(weight.shape[0], -1)",
+        kernels("flattened_kernels_on_patches_summed_over_channels_convolve_exactly"),
+    ),
+    "the names of the views swapped": Mutant(
+        "layers",
+        '{"flattened_kernels": flattened_kernels(weight), "im2col": im2col(weight)}',
+        '{"flattened_kernels": im2col(weight), "im2col": flattened_kernels(weight)}',
+        ["tests/test_layers.py::test_shapes_of_the_views"],
+    ),
+    "input channels first": Mutant(
+        "kernels",
+        "return weight.reshape(weight.shape[0], -1)",
+        "return weight.swapaxes(0, 1).reshape(weight.shape[0], -1)",
+        kernels("im2col_on_patches_of_all_channels_convolves_exactly"),
+    ),
+    "diagonals swapped": Mutant(
+        "kernels",
+        '"falling diagonal": np.diag(_PIXELS),\n    "rising diagonal": np.diag(_PIXELS[:, ::-1]),',
+        '"rising diagonal": np.diag(_PIXELS),\n    "falling diagonal": np.diag(_PIXELS[:, ::-1]),',
+        kernels("patterns_as_they_are_drawn[falling diagonal]"),
+    ),
+    "sizes for energies": Mutant(
+        "kernels",
+        'as_vectors(kernels, 9, "kernels") ** 2',
+        'np.abs(as_vectors(kernels, 9, "kernels"))',
+        kernels("share_of_a_random_direction_follows_the_beta_law[top row]"),
+    ),
+    "the brightest line for the strongest": Mutant(
+        "kernels",
+        "np.max([pattern_share(kernels, line)",
+        "np.mean([pattern_share(kernels, line)",
+        kernels("shares_by_hand"),
+    ),
+    "two halves for two levels": Mutant(
+        "kernels", "k * (n - k) / n**2", "0.25", kernels("two_levels_against_every_threshold")
+    ),
+    "the median for the best threshold": Mutant(
+        "kernels",
+        "between.max(axis=-1)",
+        "between[..., (n - 1) // 2]",
+        kernels("two_levels_against_every_threshold"),
+    ),
+    "rounding taken for variance": Mutant(
+        "kernels", "(x[..., 0] < x[..., -1]) & ", "", kernels("equal_pixels_have_no_levels[0.1]")
+    ),
+    "a p-value of zero": Mutant(
+        "nullmodel",
+        "(1 + np.count_nonzero(reached)) / (1 + null.size)",
+        "np.count_nonzero(reached) / null.size",
+        nullmodel("p_values_are_uniform_over_ranks[4]"),
+    ),
+    "ties not reached": Mutant(
+        "nullmodel",
+        " | np.isclose(null, value, rtol=1e-12, atol=0)",
+        "",
+        nullmodel("ties_count_as_reached[rounding]"),
+    ),
+    "an infinite value beyond infinite ones": Mutant(
+        "nullmodel",
+        "(null > value) | np.isclose(null, value, rtol=1e-12, atol=0)",
+        "null >= value - 1e-12 * np.abs(value)",
+        nullmodel("ties_count_as_reached[all infinite]"),
+    ),
+    "Holm without the running maximum": Mutant(
+        "nullmodel",
+        "np.maximum.accumulate((k - np.arange(k)) * p_values[order])",
+        "(k - np.arange(k)) * p_values[order]",
+        nullmodel("holm_is_the_smallest_level_at_which_the_step_down_rejects"),
+    ),
+    "Bonferroni for Holm": Mutant(
+        "nullmodel",
+        "(k - np.arange(k)) *",
+        "k *",
+        nullmodel("holm_is_the_smallest_level_at_which_the_step_down_rejects"),
+    ),
+    "adjusted p-values left in rising order": Mutant(
+        "nullmodel", "adjusted[order] =", "adjusted[:] =", nullmodel("holm_is_monotone_and_knows_no_order")
+    ),
+    "a degree of freedom too few": Mutant(
+        "nullmodel",
+        "generator.chisquare(longer - np.arange(k))",
+        "generator.chisquare(longer - 1 - np.arange(k))",
+        nullmodel("spectra_by_the_triangular_factor_are_those_of_full_matrices[(30, 3)]"),
+    ),
+    "degrees of freedom that rise": Mutant(
+        "nullmodel",
+        "generator.chisquare(longer - np.arange(k))",
+        "generator.chisquare(longer)",
+        nullmodel("spectra_by_the_triangular_factor_are_those_of_full_matrices[(7, 4)]"),
+    ),
+    "sphericity without the logarithm's mean": Mutant(
+        "nullmodel",
+        "np.log(squares).mean(axis=-1)",
+        "np.log(squares).sum(axis=-1)",
+        nullmodel("sphericity_by_hand"),
+    ),
+    "singular values not squared": Mutant(
+        "nullmodel",
+        "squares = (spectra / spectra[..., :1]) ** 2",
+        "squares = spectra / spectra[..., :1]",
+        nullmodel("sphericity_by_hand"),
+    ),
+    "shuffled without signs": Mutant(
+        "nullmodel",
+        "return signs * generator.permutation",
+        "return generator.permutation",
+        nullmodel("shuffled_spectra_by_every_arrangement", "arrangement_is_found[a common mean]"),
+    ),
+    "rows shuffled, not entries": Mutant(
+        "nullmodel",
+        "generator.permutation(A.ravel()).reshape(A.shape)",
+        "generator.permutation(A)",
+        nullmodel("shuffled_spectra_by_every_arrangement", "arrangement_is_found[columns of different size]"),
+    ),
+    "the test in the wrong tail": Mutant(
+        "nullmodel",
+        "(null > value)",
+        "(null < value)",
+        nullmodel("a_pattern_well_above_the_threshold_is_found"),
+    ),
+    "random bases with a preferred sign": Mutant(
+        "nullmodel",
+        "scipy.stats.ortho_group.rvs(n, size, random_state=generator)",
+        "np.linalg.qr(generator.standard_normal((size, n, n)))[0]",
+        nullmodel("sampled_bases_have_no_preferred_sign[5]"),
+    ),
+    "random rotations for random bases": Mutant(
+        "nullmodel",
+        "scipy.stats.ortho_group.rvs",
+        "scipy.stats.special_ortho_group.rvs",
+        nullmodel("sampled_bases_have_no_preferred_sign[5]"),
+    ),
+    "the smallest angle for the largest": Mutant(
+        "nullmodel",
+        "np.linalg.svd(product, compute_uv=False)[-1]",
+        "np.linalg.svd(product, compute_uv=False)[0]",
+        nullmodel("angles_are_those_of_scipy"),
+    ),
+    "gaps to one side": Mutant(
+        "nullmodel", "np.minimum(steps[:, :-1], steps[:, 1:])", "steps[:, 1:]", nullmodel("gaps_by_hand")
+    ),
+    "a stem that looks at every pixel": Mutant(
+        "models",
+        "stride=2, padding=3",
+        "stride=1, padding=3",
+        ["tests/test_models.py::test_resnet18_is_torchvisions_with_another_stem"],
+    ),
+    "fractions of batches": Mutant(
+        "training",
+        "t.is_floating_point() == (name in counts)",
+        "not t.is_floating_point() and name not in counts",
+        checkpoints("whole_numbers_and_floats_keep_their_places[bn1.num_batches_tracked-torch.float32]"),
+    ),
+    "kernels not looked at": Mutant(
+        "training",
+        "    read_checked(path, sums[path.name])\n",
+        "",
+        checkpoints("damaged_kernels_are_refused[one bit]"),
+    ),
+    "before taken for after": Mutant(
+        "training",
+        'Kernels(tensors["initial"].numpy(), tensors["trained"].numpy())',
+        'Kernels(tensors["trained"].numpy(), tensors["initial"].numpy())',
+        checkpoints("kernels_come_back_as_they_were_saved"),
     ),
     "an error that exits with 0": Mutant(
         "cli",

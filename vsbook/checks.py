@@ -31,8 +31,11 @@ class BadInput(ValueError):
         super().__init__(" ".join(str(message).split()))
 
 
-def as_real(values, name: str) -> np.ndarray:
-    """An array of finite real numbers, in the type it was stored in (integers become float64)."""
+def as_real(values, name: str, infinities: bool = False) -> np.ndarray:
+    """An array of finite real numbers, in the type it was stored in (integers become float64).
+
+    With `infinities` those come in too: a condition number may be infinite, but never NaN.
+    """
     if isinstance(values, np.ma.MaskedArray):
         raise BadInput(f"{name}: expected plain numbers, got a masked array; pass its .compressed() or .filled(value)")
     try:
@@ -51,7 +54,8 @@ def as_real(values, name: str) -> np.ndarray:
         raise BadInput(
             f"{name}: expected at least one element, got an empty array of shape {array.shape}; check how it was sliced"
         )
-    bad = array.size - np.count_nonzero(np.isfinite(array))
+    fine = ~np.isnan(array) if infinities else np.isfinite(array)
+    bad = array.size - np.count_nonzero(fine)
     if bad:
         raise BadInput(
             f"{name}: expected finite numbers, got {bad} NaN or infinite of {array.size}; remove or replace them"

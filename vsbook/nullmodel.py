@@ -4,6 +4,7 @@ Source: Haar-distributed subspaces (the energy of a fixed unit vector in one fol
 (1967) for the spectrum of a matrix with independent entries; Mauchly (1940) for sphericity; Holm (1979).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -11,7 +12,7 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Float
 
-from vsbook.checks import BadInput, as_matrix, as_vectors, instance_of, number, one_of, whole_number
+from vsbook.checks import BadInput, as_matrix, as_real, as_vectors, instance_of, number, one_of, whole_number
 from vsbook.subspaces import FourSubspaces
 
 __all__ = [
@@ -172,7 +173,8 @@ def _checked_spectra(spectra) -> Float[np.ndarray, "*batch k"]:
     spectra = as_vectors(spectra, None, "spectra")
     if np.any(np.diff(spectra, axis=-1) > 0) or np.any(spectra < 0) or np.any(spectra[..., 0] == 0):
         raise BadInput(
-            "spectra: expected singular values in falling order, the first positive; pass them as the SVD does"
+            "spectra: expected singular values in falling order, the first positive, got others; "
+            "pass them as the SVD does"
         )
     return spectra
 
@@ -257,33 +259,39 @@ def spectrum_test(A, draws: int, generator: np.random.Generator, statistic: str 
     >>> spectrum_test(noise + 3, 99, np.random.default_rng(1)).p_value
     0.01
     """
-    A, measure = as_matrix(A), STATISTICS[one_of(statistic, STATISTICS, "statistic")]
+    A, measure = as_matrix(A).astype(np.float64), STATISTICS[one_of(statistic, STATISTICS, "statistic")]
     if min(A.shape) < 2 or not A.any():
         raise BadInput(
             f"A: expected two rows and columns and some energy, got shape {A.shape}; there is nothing to test"
         )
-    observed, null = measure(FourSubspaces.of(A).singular_values), measure(shuffled_spectra(A, draws, generator))
+    # both by one algorithm: where zeros are lost in rounding, they are lost alike
+    observed = measure(np.linalg.svd(A, compute_uv=False))
+    null = measure(shuffled_spectra(A, draws, generator))
     return NullTest(statistic, float(observed), null, p_value(observed, null))
 
 
 def p_value(observed: float, null) -> float:
     r"""$(1 + \#\{\text{null} \ge \text{observed}\}) / (1 + \text{draws})$: never zero, and exact if exchangeable.
 
+    Infinite values take part, as the largest of all.
+
     Raises:
-        BadInput: for a null that isn't a list of numbers, or an observed value that is NaN.
+        BadInput: for a null that isn't a list of numbers, an observed value that isn't one, or NaN.
 
     Source: Phipson & Smyth (2010).
 
     >>> p_value(2.5, [1, 2, 3])
     0.5
     """
-    null = np.asarray(null, dtype=float)
-    if null.ndim != 1 or null.size == 0 or np.isnan(null).any() or np.isnan(observed):
+    null, value = as_real(null, "null", infinities=True), as_real([observed], "observed", infinities=True)
+    if null.ndim != 1 or value.ndim != 1:
         raise BadInput(
-            f"null: expected a list of numbers, and a number beside it, got shape {null.shape}; draw it again"
+            f"null: expected a list of numbers, and a number beside it, got shapes {null.shape} and {value.shape[1:]}; "
+            "draw it again"
         )
     # equal up to rounding counts as reached: the identity is one of the permutations
-    return float((1 + np.count_nonzero(null >= observed - 1e-12 * abs(observed))) / (1 + null.size))
+    reached = (null > value) | np.isclose(null, value, rtol=1e-12, atol=0)
+    return float((1 + np.count_nonzero(reached)) / (1 + null.size))
 
 
 def holm(p_values) -> Float[np.ndarray, " k"]:
@@ -327,17 +335,21 @@ def identifiability(matrices) -> Identifiability:
     """Gaps, and agreement between every two of several matrices (at least two, of one shape, two singular values each).
 
     Raises:
-        BadInput: unless the matrices have one shape and two singular values at least.
+        BadInput: unless the matrices have one shape, two singular values at least, and none is zero.
 
     >>> found = identifiability([[[3, 0], [0, 1]], [[3, 1], [0, 1]]])
     >>> found.squared_cosines.shape, found.angles.shape
     ((1, 2), (1, 2))
     """
+    if not isinstance(matrices, Iterable):
+        raise BadInput(f"matrices: expected a list of matrices, got {type(matrices).__name__}; put them in brackets")
     factored = [FourSubspaces.of(A) for A in matrices]
     if len(factored) < 2 or len({S.shape for S in factored}) > 1 or min(factored[0].shape) < 2:
         shapes = ", ".join(str(S.shape) for S in factored) or "none"
         raise BadInput(f"matrices: expected two or more of one shape, no vectors among them, got {shapes}; match them")
     spectra = np.array([S.singular_values for S in factored])
+    if not spectra.any(axis=1).all():
+        raise BadInput("matrices: expected some energy in each, got a zero matrix; leave it out")
     steps = np.pad(-np.diff(spectra, axis=1), ((0, 0), (1, 1)), constant_values=np.inf)
     gaps = np.minimum(steps[:, :-1], steps[:, 1:]) / np.sqrt((spectra**2).mean(axis=1, keepdims=True))
     products = [one.Vh @ other.Vh.T for one, other in combinations(factored, 2)]

@@ -169,6 +169,7 @@ def draw_null(null: Float[np.ndarray, " draws"], found: dict[str, list[float]], 
             ax.axvline(value, color=colour, ls=style, lw=2, label=None if k else name)
     ax.set(xlabel=xlabel, yticks=[])
     ax.legend()
+    return ax
 
 
 def draw_column_pairs(pairs: Float[np.ndarray, "draws m 2"], ax):

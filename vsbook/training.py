@@ -328,8 +328,9 @@ def load_checkpoint(path, network: str | None = None) -> nn.Module:
     model = create(found, seed=0)
     counts = {name for name, t in model.state_dict().items() if not t.is_floating_point()}  # of batches, in batch norms
     strange = [f"{name} of {t.dtype}" for name, t in tensors.items() if t.is_floating_point() == (name in counts)]
+    strange += [f"no {name}" for name in sorted(counts - tensors.keys())]  # PyTorch would put in a zero
     if strange:
-        raise BadInput(f"{path}: expected tensors of a floating type, got {strange[0]}; train it again")
+        raise BadInput(f"{path}: expected floating weights and whole counts, got {strange[0]}; train it again")
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

@@ -148,7 +148,11 @@ class LedgerTable(SphinxDirective):
         std = self.env.get_domain("std")
         std.note_hyperlink_target(f"claim-{claim.id}", self.env.docname, f"claim-{claim.id}", claim.statement)
         found = ledger.result(claim.id)
-        notes = [claim.measure, f"Rule: {found['why']}." if found else claim.blocked or "Not measured yet.", claim.revised]
+        notes = [
+            claim.measure,
+            f"Rule: {found['why']}." if found else claim.blocked or "Not measured yet.",
+            claim.revised,
+        ]
         return [
             [target, note(claim.source)],
             [shown("stated", claim.id)],

@@ -1,9 +1,7 @@
-"""The recipe, resuming without loss, checkpoints and their provenance; FCNN1 trained again from nothing."""
+"""The recipe, resuming without loss, interrupts, the command line; FCNN1 trained again from nothing."""
 
-import json
 import os
 import pickle
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,46 +14,23 @@ import numpy as np
 import pytest
 import torch
 import typer
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 import evidence.train
+from tests.runs import SMALL, assert_same_bits, first_images, headed, header_in, trained, weights
 from vsbook import cli, ledger, training
 from vsbook.checks import BadInput
-from vsbook.data import MNIST_FILES, Images, Split, mnist, mnist_split
+from vsbook.data import Images, Split, mnist, mnist_split
 from vsbook.layers import named_weights
-from vsbook.models import NETWORKS, create
+from vsbook.models import create
 from vsbook.subspaces import FourSubspaces
-from vsbook.training import PAPER, Recipe, evaluate, fit, load, load_checkpoint, logits, provenance, save_checkpoint
-
-SMALL = Recipe(epochs=3)
-ROOT = Path(ledger.__file__).parent.parent
-SHIPPED = sorted(
-    [*ROOT.glob("vsbook/assets/checkpoints/*.safetensors"), *ROOT.glob("evidence/checkpoints/*.safetensors")]
-)
+from vsbook.training import PAPER, Recipe, evaluate, fit, load, logits
 
 
 @pytest.fixture(scope="module")
 def split():
-    """The first images of each part: 10 batches of 32 and one of 5 an epoch."""
-    test = mnist().test
-    return Split(*(Images(test.images[a:b], test.labels[a:b]) for a, b in [(0, 325), (325, 425), (425, 625)]))
-
-
-def weights(model):
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-def assert_same_bits(one, other):
-    assert one.keys() == other.keys()
-    for name in one:
-        assert torch.equal(one[name], other[name]), name
-
-
-def trained(split, recipe=SMALL, seed=0, network="fcnn1", **options):
-    model = create(network, seed)
-    fit(model, split, recipe, seed, progress=False, **options)
-    return model
+    return first_images()
 
 
 # the recipe
@@ -210,21 +185,6 @@ def test_images_beyond_the_networks_type_are_refused(split):
 # interrupted and resumed
 
 
-def header_in(path):
-    """What stands in the header of a checkpoint or a state, read without the package."""
-    data = path.read_bytes()
-    metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-    assert list(metadata) == ["vsbook"], "one key: of several the order is left to chance"
-    header = json.loads(metadata["vsbook"])
-    assert list(header) == sorted(header)
-    return header
-
-
-def headed(header):
-    """The metadata that bears that header."""
-    return {"vsbook": json.dumps(header)}
-
-
 @contextmanager
 def interrupting_at(model, passes):
     """Raise KeyboardInterrupt at the given forward pass in training mode, counted from 1."""
@@ -243,18 +203,45 @@ def interrupting_at(model, passes):
         handle.remove()
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("batch", [1, 2, 11, 12, 17, 33], ids="batch{}".format)
-def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(split, tmp_path, batch, network):
-    state = tmp_path / "deep" / "run.state"
+def interrupted_and_resumed(split, recipe, network, batch, state):
+    """The network, seed 4, of a run that was interrupted at that batch and taken up again."""
     model = create(network, 4)
     with interrupting_at(model, batch), pytest.raises(KeyboardInterrupt):
-        fit(model, split, SMALL, 4, state, progress=False)
+        fit(model, split, recipe, 4, state, progress=False)
     assert state.exists()
     again = create(network, 4)  # as a new process would begin
-    fit(again, split, SMALL, 4, state, progress=False)
-    assert_same_bits(weights(again), weights(trained(split, seed=4, network=network)))
+    fit(again, split, recipe, 4, state, progress=False)
     assert list(state.parent.iterdir()) == [state]
+    return again
+
+
+@pytest.mark.parametrize("network", ["fcnn1", "fcnn5"])
+@pytest.mark.parametrize("batch", [1, 2, 11, 12, 17, 33], ids="batch{}".format)
+def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(split, tmp_path, batch, network):
+    again = interrupted_and_resumed(split, SMALL, network, batch, tmp_path / "deep" / "run.state")
+    assert_same_bits(weights(again), weights(trained(split, seed=4, network=network)))
+
+
+@pytest.fixture(scope="module")
+def few(split):
+    """So few images that a ResNet18 is through with them in a moment: with batches of eight, three an epoch."""
+    return Split(*(Images(part.images[:20], part.labels[:20]) for part in (split.train, split.validation, split.test)))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted_resnet18(few):
+    return weights(trained(few, FEW, seed=4, network="resnet18"))
+
+
+FEW = Recipe(batch_size=8, epochs=2)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 4, 6], ids="batch{}".format)
+def test_a_resumed_resnet18_has_the_bits_of_an_uninterrupted_one(few, uninterrupted_resnet18, tmp_path, batch):
+    """The running statistics of batch normalisation and its counts of batches, whole numbers, are taken up too."""
+    again = interrupted_and_resumed(few, FEW, "resnet18", batch, tmp_path / "run.state")
+    assert_same_bits(weights(again), uninterrupted_resnet18)
+    assert again.bn1.num_batches_tracked == 6
 
 
 def never(*_):
@@ -459,7 +446,7 @@ def test_a_training_survives_what_comes_after_it(split, tmp_path, monkeypatch, n
 def test_a_training_of_the_evidence_survives_a_failing_save(split, tmp_path, monkeypatch):
     monkeypatch.setattr(evidence.train, "user_cache_path", lambda _: tmp_path / "cache")
     monkeypatch.setattr(evidence.train, "split_for", lambda *_: split)
-    monkeypatch.setattr(evidence.train, "PAPER", SMALL)
+    monkeypatch.setattr(evidence.train, "recipe", lambda _: SMALL)
     output = tmp_path / "none" / "one.safetensors"
     monkeypatch.setattr(evidence.train, "checkpoint_path", lambda *_: output)
     output.parent.write_bytes(b"a file, where a folder should be")
@@ -472,167 +459,6 @@ def test_a_training_of_the_evidence_survives_a_failing_save(split, tmp_path, mon
     assert state_in(tmp_path) == []
     monkeypatch.undo()
     assert_same_bits(load_file(output), weights(trained(split)))
-
-
-# checkpoints
-
-
-def test_saved_twice_it_is_the_same_bytes(split, tmp_path):
-    """Checkpoints and states, in processes of their own too: six keys in random order agree once in 720 times."""
-    model, files = create("fcnn1", 0), [tmp_path / f"{k}.safetensors" for k in range(8)]
-    for k, path in enumerate(files):
-        header = header_of("fcnn1")
-        save_checkpoint(path, model, header if k % 2 else dict(reversed(header.items())))
-    assert len({path.read_bytes() for path in files}) == 1
-    states = [tmp_path / f"{k}.state" for k in range(8)]
-    for path in states:
-        trained(split, Recipe(epochs=1), state=path)
-    assert len({path.read_bytes() for path in states}) == 1
-
-
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_shipped_file_is_what_saving_it_again_gives(path, tmp_path):
-    tensors, header = load_file(path), header_in(path)
-    assert training._packed(tensors, header) == path.read_bytes()
-    assert header["network"] in NETWORKS
-
-
-def test_a_checkpoint_comes_back_with_its_provenance(tmp_path):
-    path, model = tmp_path / "one.safetensors", create("fcnn5", 3)
-    save_checkpoint(path, model, provenance("fcnn5", PAPER, 3, 0.97123))
-    again = load_checkpoint(path)
-    assert_same_bits(weights(again), weights(model))
-    assert not again.training
-    header = header_in(path)
-    assert (header["network"], header["seed"], header["test_accuracy"]) == ("fcnn5", "3", "0.9712")
-    assert json.loads(header["recipe"]) == {"learning_rate": 0.001, "momentum": 0.9, "batch_size": 32, "epochs": 20}
-    assert json.loads(header["data"]) == MNIST_FILES
-    assert set(json.loads(header["versions"])) == {"torch", "numpy"}
-
-
-def header_of(network):
-    return provenance(network, PAPER, 0, 0.9)
-
-
-class Bomb:
-    """Unpickled, it leaves a file behind."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
-def spoiled(path, what):
-    """Write a checkpoint that can't be loaded as FCNN1."""
-    tensors = create("fcnn1", 0).state_dict()
-    if what == "missing":
-        return
-    if what == "folder":
-        path.mkdir()
-    elif what == "empty":
-        path.write_bytes(b"")
-    elif what == "garbage":
-        path.write_bytes(bytes(range(256)) * 50)
-    elif what == "pickle":
-        path.write_bytes(pickle.dumps(Bomb(path.with_suffix(".fired"))))
-    elif what == "pytorch's own":
-        torch.save(tensors, path)
-    elif what == "truncated":
-        path.write_bytes(save(tensors, headed(header_of("fcnn1")))[:-4])
-    elif what == "longer":
-        path.write_bytes(save(tensors, headed(header_of("fcnn1"))) + b"more")
-    elif what == "another network":
-        save_file(create("fcnn5", 0).state_dict(), path, headed(header_of("fcnn5")))
-    elif what == "unknown network":
-        save_file(tensors, path, headed(header_of("fcnn1") | {"network": "vgg"}))
-    elif what == "no header":
-        save_file(tensors, path)
-    elif what == "header of keys":
-        save_file(tensors, path, header_of("fcnn1"))
-    elif what in BROKEN_HEADERS:
-        save_file(tensors, path, {"vsbook": BROKEN_HEADERS[what]})
-    else:
-        changed = {
-            "wrong shape": {"layer1.weight": torch.zeros(10, 783)},
-            "transposed": {"layer1.weight": torch.zeros(784, 10)},
-            "another name": {"layer2.weight": torch.zeros(10, 784)},
-            "not finite": {"layer1.bias": torch.full((10,), torch.inf)},
-            "integers": {"layer1.bias": torch.zeros(10, dtype=torch.int64)},
-            "complex": {"layer1.bias": torch.zeros(10, dtype=torch.complex64)},
-        }[what]
-        save_file(tensors | changed, path, headed(header_of("fcnn1")))
-
-
-BROKEN_HEADERS = {
-    "header cut off": '{"network": "fcnn1"',
-    "header deep": "[" * 100_000,
-    "header a list": '["fcnn1"]',
-    "header of a list": '{"network": ["fcnn1"]}',
-}
-SPOILED = [
-    *BROKEN_HEADERS,
-    "header of keys",
-    *("missing", "folder", "empty", "garbage", "pickle", "pytorch's own", "truncated", "longer", "another network"),
-    *("unknown network", "no header", "wrong shape", "transposed", "another name", "not finite", "integers", "complex"),
-]
-
-
-@pytest.mark.parametrize("what", SPOILED)
-def test_a_spoiled_checkpoint_is_one_line(tmp_path, what):
-    path = tmp_path / "c.safetensors"
-    spoiled(path, what)
-    with pytest.raises(BadInput) as caught:
-        load_checkpoint(path, "fcnn1")
-    message = str(caught.value)
-    assert "expected" in message
-    assert "got" in message or "found" in message
-    assert "\n" not in message
-    assert path.name in message
-    assert not path.with_suffix(".fired").exists(), "nothing is unpickled"
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_other_floating_types_are_read(tmp_path, dtype):
-    path, model = tmp_path / "half.safetensors", create("fcnn1", 0)
-    save_checkpoint(path, create("fcnn1", 0).to(dtype), header_of("fcnn1"))
-    assert torch.equal(load_checkpoint(path).layer1.weight, model.layer1.weight.to(dtype).float())
-
-
-def test_half_a_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
-    path = tmp_path / "c.safetensors"
-    save_checkpoint(path, create("fcnn1", 0), header_of("fcnn1"))
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", full)
-    with pytest.raises(BadInput, match="No space left"):
-        save_checkpoint(path, create("fcnn1", 1), header_of("fcnn1"))
-    assert_same_bits(load_file(path), weights(create("fcnn1", 0)))
-    assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
-
-
-@pytest.mark.parametrize("network", NETWORKS)
-def test_the_shipped_checkpoint_has_the_accuracy_of_its_header_and_its_result(network):
-    path = Path(ledger.__file__).parent / "assets" / "checkpoints" / f"{network}-seed0.safetensors"
-    header = header_in(path)
-    accuracy = evaluate(load(network), mnist().test)
-    recorded = ledger.result(f"{network}-test-accuracy")["runs"][0]
-    # two images of 10,000: on another CPU the last bits of two close outputs can decide otherwise
-    assert accuracy == pytest.approx(float(header["test_accuracy"]), abs=2e-4)
-    assert (recorded["seed"], recorded["value"]) == (0, pytest.approx(100 * accuracy, abs=0.02))
-
-
-def test_a_damaged_shipped_checkpoint_is_refused(tmp_path, monkeypatch):
-    copy = shutil.copytree(training.ASSETS / "checkpoints", tmp_path / "checkpoints")
-    file = copy / "fcnn1-seed0.safetensors"
-    data = file.read_bytes()
-    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))  # one bit of one weight: a whole file, but another network
-    monkeypatch.setattr(training, "ASSETS", tmp_path)
-    with pytest.raises(BadInput, match=r"expected SHA-256 .*, found"):
-        load("fcnn1")
 
 
 # from nothing
