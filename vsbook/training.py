@@ -356,9 +356,9 @@ def load(network: str) -> nn.Module:
 
 def _shipped(folder: str, name: str) -> Path:
     """A safetensors file of the package, if its SHA-256 is the one on the list beside it."""
-    sums = dict(reversed(line.split()) for line in (ASSETS / folder / "SHA256SUMS").read_text().splitlines())
-    path = ASSETS / folder / f"{name}.safetensors"
-    read_checked(path, sums[path.name])
+    path, listed = ASSETS / folder / f"{name}.safetensors", existing_file(ASSETS / folder / "SHA256SUMS")
+    sums = dict(reversed(line.split()) for line in listed.read_text().splitlines())
+    read_checked(path, sums[one_of(path.name, sums, str(listed))])
     return path
 
 
