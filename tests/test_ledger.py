@@ -3,17 +3,15 @@
 import hashlib
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 
 from evidence.measure import main as measure
-from evidence.measure import measurements
 from vsbook import ledger
 from vsbook.checks import BadInput
-from vsbook.ledger import Claim, Measurement, claims, judge, prediction_interval, record, result
+from vsbook.ledger import Claim, Measurement, judge, prediction_interval, record, result
 
 
 def a_claim(**changes):
