@@ -15,7 +15,21 @@ from tools.project import BuildError, Project
 ROOT = Path(__file__).parent.parent
 CHAPTERS = Project(ROOT).chapters
 PROSE = [*sorted((ROOT / "notebooks").glob("*.md")), *sorted((ROOT / "book").glob("*.md")), ROOT / "README.md"]
-VERBS = {"Ask", "Build", "Compare", "Draw", "Find", "Invert", "Look", "Measure", "Project", "Rank", "See", "Watch"}
+VERBS = {
+    "Ask",
+    "Build",
+    "Compare",
+    "Draw",
+    "Find",
+    "Invert",
+    "Look",
+    "Measure",
+    "Project",
+    "Rank",
+    "Read",
+    "See",
+    "Watch",
+}
 
 # --- prose without numbers --------------------------------------------------------------------------------------
 
