@@ -401,6 +401,25 @@ def test_pictures_of_what_is_right():
     plt.close("all")
 
 
+def test_a_null_shows_its_values_and_each_name_once():
+    ax = plots.draw_null(np.arange(100.0), {"one": [3.0], "seeds": [1.0, 2.0]}, plt.figure().add_subplot(), "x")
+    assert [line.get_xdata()[0] for line in ax.lines] == [3.0, 1.0, 2.0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "seeds"]
+
+
+def test_column_pairs_keep_lengths_and_angles():
+    """The first column to the right; the second has its length, and its inner product with the first."""
+    pairs = np.random.default_rng(0).standard_normal((5, 7, 2))
+    first, second = plots.draw_column_pairs(pairs, plt.figure().add_subplot()).collections
+    tips = np.stack([first.U, first.V], axis=1), np.stack([second.U, second.V], axis=1)
+    np.testing.assert_allclose(tips[0][:, 1], 0, atol=1e-12)
+    for k in (0, 1):
+        np.testing.assert_allclose(np.linalg.norm(tips[k], axis=1), np.linalg.norm(pairs[:, :, k], axis=1))
+    np.testing.assert_allclose((tips[0] * tips[1]).sum(axis=1), (pairs[:, :, 0] * pairs[:, :, 1]).sum(axis=1))
+    assert (tips[0][:, 0] > 0).all()
+    assert (tips[1][:, 1] > 0).all()
+
+
 # the command line
 
 
