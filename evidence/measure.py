@@ -1,4 +1,4 @@
-"""Repeat one measurement of the ledger, or all: some ten minutes on two cores.
+"""Repeat one measurement of the ledger, or all: about a minute and a half on two cores.
 
 Run from the root: `make results CLAIM=fcnn1-condition-number`, or `make results` for all.
 """
