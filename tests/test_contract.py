@@ -134,7 +134,6 @@ def test_every_public_name_is_listed_and_exists(room):
     helpers = {
         "cli": {"train", "ledger"},  # commands
         "data": {"read_checked"},
-        "models": {"MnistResNet18"},  # what `resnet18` makes
         "training": {"provenance", "save_kernels"},
     }
     assert defined - listed == helpers.get(room, set())
@@ -205,8 +204,8 @@ def tracked():
 
 
 def test_what_ships_is_small():
-    """Now under 40 MB in all; with everything that is planned it is to stay under 120 MB."""
-    assert sum(path.stat().st_size for path in tracked()) < 40e6
+    """Now under 60 MB in all; with everything that is planned it is to stay under 120 MB."""
+    assert sum(path.stat().st_size for path in tracked()) < 60e6
 
 
 # what the source must not hold

@@ -452,7 +452,7 @@ MUTANTS = {
     ),
     "kernels not looked at": Mutant(
         "training",
-        "    read_checked(path, sums[path.name])\n",
+        "    read_checked(path, sums[one_of(path.name, sums, str(listed))])\n",
         "",
         checkpoints("damaged_kernels_are_refused[one bit]"),
     ),

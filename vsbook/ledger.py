@@ -140,7 +140,8 @@ def measured(claim_id: str) -> str:
         return "–"
     n = f"{found['summary']['n']} seeds"
     if claim.rule["kind"] == "exact":
-        return f"error at most {max(run['value'] for run in found['runs']):.0e} ({n})"
+        worst = max(run["value"] for run in found["runs"])
+        return f"error at most {worst:.0e} ({n})" if worst else f"no error at all ({n})"
     mean, sd = (f"{found['summary'][key]:{claim.format}}" for key in ("mean", "sd"))
     return f"{mean} ± {sd}{f' {claim.unit}' if claim.unit else ''} ({n})"
 

@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import torch
 from torch import nn
-from torchvision.models.resnet import BasicBlock, ResNet
 
 from vsbook.checks import one_of, whole_number
 
@@ -41,19 +40,6 @@ def fcnn5() -> nn.Sequential:
     return nn.Sequential(parts)
 
 
-class MnistResNet18(ResNet):
-    """ResNet18 of torchvision, ten outputs, behind a stem of one channel; it shapes flat images itself."""
-
-    def __init__(self) -> None:
-        """Torchvision's layers and initialisation, then the stem."""
-        super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=CLASSES)
-        self.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Ten outputs for each image of 784 pixels, however it is shaped."""
-        return super().forward(images.reshape(len(images), 1, 28, 28))
-
-
 def resnet18() -> nn.Module:
     """ResNet18 of torchvision for one channel and ten classes. Takes (N, 784), (N, 28, 28) or (N, 1, 28, 28).
 
@@ -62,7 +48,17 @@ def resnet18() -> nn.Module:
     >>> tuple(resnet18().layer1[0].conv1.weight.shape)
     (64, 64, 3, 3)
     """
-    return MnistResNet18()
+    import torchvision.models  # here, since it takes 160 MB, which the other networks don't need
+
+    model = torchvision.models.resnet18(num_classes=CLASSES)
+    model.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
+    model.register_forward_pre_hook(_as_maps)
+    return model
+
+
+def _as_maps(_, images: tuple[torch.Tensor]) -> torch.Tensor:
+    """Images in any shape as maps of one channel."""
+    return images[0].reshape(len(images[0]), 1, 28, 28)
 
 
 NETWORKS = {"fcnn1": fcnn1, "fcnn5": fcnn5, "resnet18": resnet18}

@@ -40,17 +40,18 @@ SIGNED = LinearSegmentedColormap.from_list(  # as Matplotlib's RdBu_r, with a tr
 PALETTE = {"signal": "#0072B2", "rejected": "#D55E00", "null": "#999999", "third": "#009E73", "fourth": "#CC79A7"}
 
 
-def draw_image(image: Float[np.ndarray, " 784"], ax, limit: float | None = None):
-    """A flattened square image; signed ones in blue (negative) to red (positive), white at zero.
+def draw_image(image: Float[np.ndarray, " 784"], ax, limit: float | None = None, signed: bool | None = None):
+    """A flattened square image; signed ones in blue (negative) to red (positive), white at zero, others in grey.
 
-    `limit` is the value at full colour; the largest of the image if left out. Raises BadInput if it isn't square.
+    `limit` is the value at full colour; the largest of the image if left out. `signed`, if left out: whether it has
+    negative pixels. Raises BadInput if it isn't square.
     """
     image = as_vectors(image, None, "image")
     side = int(np.sqrt(image.size))
     if side**2 != image.size:
         raise BadInput(f"image: expected one square image, got shape {image.shape}; draw others row by row")
     limit = limit or float(np.abs(image).max()) or 1.0  # 1 for a blank image
-    signed = np.min(image) < 0
+    signed = np.min(image) < 0 if signed is None else signed
     colours = {"cmap": SIGNED, "vmin": -limit} if signed else {"cmap": "gray_r", "vmin": 0}
     ax.imshow(np.reshape(image, (side, side)), vmax=limit, **colours)
     ax.set(xticks=[], yticks=[])
@@ -58,14 +59,14 @@ def draw_image(image: Float[np.ndarray, " 784"], ax, limit: float | None = None)
 
 
 def draw_image_rows(rows: dict[str, Float[np.ndarray, "k 784"]], axes, titles=None):
-    """Rows of images under their names, one colour scale a row, on a grid of axes (rows, k)."""
+    """Rows of images under their names, one scale and one set of colours a row, on a grid of axes (rows, k)."""
     counts = [len(np.atleast_2d(images)) for images in rows.values()]
     if np.atleast_2d(axes).shape != (len(counts), *set(counts)):
         raise BadInput(f"axes: expected one for each image, got {np.shape(axes)} for rows of {counts}; match them")
     for axes_of_row, (name, images) in zip(np.atleast_2d(axes), rows.items(), strict=True):
-        limit = float(np.abs(images).max())
+        limit, signed = float(np.abs(images).max()), np.min(images) < 0
         for ax, image in zip(axes_of_row, images, strict=True):
-            draw_image(image, ax, limit)
+            draw_image(image, ax, limit, signed)
         axes_of_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
     for ax, title in zip(np.atleast_2d(axes)[0], titles if titles is not None else [], strict=titles is not None):
         ax.set_title(title, fontsize=9)
