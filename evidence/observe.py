@@ -124,12 +124,14 @@ def tested_matrix(weight: np.ndarray) -> np.ndarray:
 def observe_layer(name: str, before: np.ndarray, after: np.ndarray, generator: np.random.Generator) -> dict:
     """One convolution before and after training: how far it went, its spectra, and whether they show an arrangement."""
     stages = {"before": tested_matrix(before), "after": tested_matrix(after)}
-    stages["update"] = stages["after"] - stages["before"]
+    # the network is in half precision: weights that never moved differ from their start by rounding, unless it is too
+    stages["update"] = stages["after"] - tested_matrix(before.astype(np.float16))
     factored = {key: FourSubspaces.of(A) for key, A in stages.items()}
     return {
         "layer": name,
         "shape": stages["after"].shape,
         "update over start": float(np.linalg.norm(stages["update"]) / np.linalg.norm(stages["before"])),
+        "rank": {key: S.rank for key, S in factored.items()},
         "condition number": {key: S.condition_number for key, S in factored.items()},
         "singular values": {key: S.singular_values.tolist() for key, S in factored.items()},
         "p": {key: spectrum_test(A, SHUFFLES, generator).p_value for key, A in stages.items()},

@@ -165,7 +165,8 @@ def draw_dots(names, samples, ax, ylabel: str, horizontal: dict[str, float] | No
 def draw_null(null: Float[np.ndarray, " draws"], found: dict[str, list[float]], ax, xlabel: str):
     """A histogram of a sampled null, and a vertical line for each value that was found, one colour a name."""
     ax.hist(as_vectors(null, None, "null"), bins=60, density=True, color="lightgrey")
-    for (name, values), colour, style in zip(found.items(), PALETTE.values(), ("-", "--", "-.", ":"), strict=False):
+    colours = [colour for name, colour in PALETTE.items() if name != "null"]  # grey is the histogram's
+    for (name, values), colour, style in zip(found.items(), colours, ("-", "--", "-.", ":"), strict=False):
         for k, value in enumerate(as_vectors(values, None, name)):
             ax.axvline(value, color=colour, ls=style, lw=2, label=None if k else name)
     ax.set(xlabel=xlabel, yticks=[])
