@@ -1,6 +1,7 @@
 """ResNet18's accuracy, its convolution as matrices, and the readings of Fig. 2: one function a claim."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,10 +156,10 @@ def flattened_kernels_are_the_layer() -> Measurement:
     found = {seed: observed(seed)["condition number of the convolution"] for seed in seeds(RESNET)}
 
     def ratio(seed, when, stage):
-        return found[seed][stage] / FourSubspaces.of(kernels(seed, when)).condition_number
+        return np.log10(found[seed][stage] / FourSubspaces.of(kernels(seed, when)).condition_number)
 
     return Measurement(
-        "condition number of the convolution over that of its flattened kernels",
+        "log10 of the condition number of the convolution over that of its flattened kernels",
         {seed: ratio(seed, "trained", "after") for seed in found},
         {"what": "the same layer before training", "runs": {seed: ratio(seed, "initial", "before") for seed in found}},
         {"condition number of the convolution": list(found.values())},
@@ -257,8 +258,32 @@ def _reading(quantity: str, statistic) -> Measurement:
     )
 
 
+def along_an_axis(bases: np.ndarray) -> np.ndarray:
+    """(..., k) larger share of a kernel's energy that is constant along rows, or along columns: it sees slopes too."""
+    squares = np.reshape(bases, (*np.shape(bases)[:-1], 3, 3))
+    return np.maximum(*(3 * (squares.mean(axis=axis) ** 2).sum(axis=-1) for axis in (-1, -2)))
+
+
+def _second_look() -> dict:
+    """The best line of three pixels can't see a slope; does another measure of direction say otherwise?"""
+    null = along_an_axis(sampled_bases(9, DRAWS, np.random.default_rng(0))).mean(axis=-1)
+
+    def p(vectors):
+        return p_value(float(along_an_axis(vectors).mean()), null)
+
+    def update(seed):
+        return FourSubspaces.of(kernels(seed) - kernels(seed, "initial")).Vh
+
+    return {
+        "after training": [p(signal_kernels(seed)) for seed in seeds(RESNET)],
+        "updates": [p(update(seed)) for seed in seeds(RESNET)],
+        "authors": p(np.array(authors()["resnet18_right_singular_vectors"]).T),
+    }
+
+
 def resnet18_kernels_directional() -> Measurement:
-    return _reading("best line's share of the energy, mean of nine", lambda bases: line_share(bases).mean(axis=-1))
+    taken = _reading("best line's share of the energy, mean of nine", lambda bases: line_share(bases).mean(axis=-1))
+    return replace(taken, details=taken.details | {"p-values of the share along rows or columns": _second_look()})
 
 
 def resnet18_kernels_binarized() -> Measurement:

@@ -141,11 +141,10 @@ def observe_layer(name: str, before: np.ndarray, after: np.ndarray, generator: n
 def observe_layers(name: str, seed: int, model: nn.Module) -> list[dict]:
     """All convolutions, with p-values adjusted over them."""
     before, after = (named_weights(network).layers for network in (initial(name, seed), model))
-    generator = np.random.default_rng(seed)
+    convolutions = [key for key, layer in after.items() if layer.weight.ndim == 4]
     rows = [
-        observe_layer(key, before[key].weight, layer.weight, generator)
-        for key, layer in after.items()
-        if layer.weight.ndim == 4
+        observe_layer(key, before[key].weight, after[key].weight, np.random.default_rng([seed, number]))
+        for number, key in enumerate(convolutions)
     ]
     for stage in ("before", "after", "update"):
         for row, adjusted in zip(rows, holm([row["p"][stage] for row in rows]), strict=True):

@@ -80,11 +80,20 @@ def test_the_table_of_layers(network):
     """The first row again, drawn as then; and the adjusted p-values follow from the others."""
     rows = json.loads(LAYERS.read_text())
     before, after = (named_weights(m)["conv1"].weight for m in (initial("resnet18", 0), network))
-    again = json.loads(json.dumps(observe.observe_layer("conv1", before, after, np.random.default_rng(0))))
+    again = json.loads(json.dumps(observe.observe_layer("conv1", before, after, np.random.default_rng([0, 0]))))
     again["p adjusted"] = rows[0]["p adjusted"]
     assert again.keys() == rows[0].keys()
     assert again["p"] == rows[0]["p"]
     assert again["update over start"] == pytest.approx(rows[0]["update over start"], rel=1e-6)
+    assert again["rank"] == rows[0]["rank"]
+    assert all(row.keys() == rows[0].keys() for row in rows)
+    # maps of 2 x 2 and of 1 x 1 pixels reach four weights of a kernel, and one
+    last = {
+        row["layer"]: row["rank"]["update"]
+        for row in rows
+        if row["layer"].startswith("layer4") and "conv" in row["layer"]
+    }
+    assert last == {"layer4.0.conv1": 4, "layer4.0.conv2": 1, "layer4.1.conv1": 1, "layer4.1.conv2": 1}
     for stage in ("before", "after", "update"):
         adjusted = holm([row["p"][stage] for row in rows])
         np.testing.assert_allclose([row["p adjusted"][stage] for row in rows], adjusted, rtol=1e-12)

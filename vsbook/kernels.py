@@ -49,7 +49,7 @@ def flattened_kernels(weight) -> Float[np.ndarray, "outputs*inputs k"]:
 
 
 def im2col(weight) -> Float[np.ndarray, "outputs inputs*k"]:
-    """An output channel a row: from the patch of *all* channels to the outputs at one position.
+    """An output channel a row: from the patch of *all* channels (of its group) to the outputs at one position.
 
     The name is that of the algorithm that computes a convolution by writing its patches as columns.
 
@@ -71,7 +71,8 @@ def convolution_matrix(
 ) -> Float[scipy.sparse.csr_array, "outputs*h*w inputs*height*width"]:
     r"""The convolution itself: the matrix from whole maps to whole maps, as PyTorch computes it (no kernel is turned).
 
-    $y_{o,i,j} = \sum_{c,a,b} w_{o,c,a,b}\, x_{c,\; i s + a - p,\; j s + b - p}$, zeros around the maps.
+    $y_{o,i,j} = \sum_{c,a,b} w_{o,c,a,b}\, x_{c,\; i s + a - p,\; j s + b - p}$, zeros around the maps. For
+    convolutions in one group and without dilation: the weight of another looks the same, and isn't told apart.
 
     Args:
         weight: (outputs, inputs, kernel height, kernel width), any unit.
@@ -148,11 +149,12 @@ def pattern_share(kernels, pattern: str) -> Float[np.ndarray, "*batch"]:
     0.75
     """
     pixels = PATTERNS[one_of(pattern, PATTERNS, "pattern")]
-    energy = as_vectors(kernels, 9, "kernels") ** 2
-    total = energy.sum(axis=-1)
-    if not np.all(total > 0):
+    kernels = as_vectors(kernels, 9, "kernels")
+    largest = np.abs(kernels).max(axis=-1, keepdims=True)
+    if not np.all(largest > 0):
         raise BadInput("kernels: expected some energy in each, got a blank one; leave it out")
-    return energy[..., pixels].sum(axis=-1) / total
+    energy = (kernels / largest) ** 2  # first to scale 1, so that squaring neither overflows nor underflows
+    return energy[..., pixels].sum(axis=-1) / energy.sum(axis=-1)
 
 
 def line_share(kernels) -> Float[np.ndarray, "*batch"]:
@@ -183,6 +185,7 @@ def two_level_share(images) -> Float[np.ndarray, "*batch"]:
     1.0
     """
     x = np.sort(as_vectors(images, None, "images"), axis=-1)
+    x = x / np.maximum(np.abs(x).max(axis=-1, keepdims=True), np.finfo(float).tiny)  # to scale 1, before squaring
     n, total = x.shape[-1], x.sum(axis=-1, keepdims=True)
     variance = x.var(axis=-1)
     # the variance of equal pixels may be rounding, that of pixels too near each other zero

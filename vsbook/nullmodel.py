@@ -242,7 +242,8 @@ def spectrum_test(A, draws: int, generator: np.random.Generator, statistic: str 
     The null is sampled by putting A's own entries into random order with random signs, so the test holds its level
     exactly for independent entries of any *one* law that is symmetric about zero: normal, uniform, heavy-tailed. What
     it rejects is arrangement: columns or rows of different size, or a direction that many of them share, a common mean
-    included. It can't see a structure that leaves all singular values alike.
+    included. A rejection doesn't say which: rows that differ in size alone, without any direction, are rejected too. It
+    can't see a structure that leaves all singular values alike.
 
     Args:
         A: (m, n), any unit; the statistics are free of scale.
@@ -323,7 +324,7 @@ class Identifiability:
     `gaps` (matrices, k): distance of each singular value to its nearest neighbour, over their root mean square.
     `squared_cosines` (pairs, k): of the i-th vectors of two matrices; for unrelated bases of R^n the mean is 1/n.
     `angles` (pairs, k): largest principal angle of the spans of the first i vectors, in radians. Where the i span the
-    whole space, it is 0 for any two matrices.
+    whole space, it is 0 up to rounding (1e-7) for any two matrices.
     """
 
     gaps: Float[np.ndarray, "matrices k"]
