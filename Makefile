@@ -23,7 +23,7 @@ help:  ## this list
 	@test -f $@ || $(PYTHON) -m venv --clear .venv
 	@rm -f $@
 	.venv/bin/python -m pip install --quiet uv
-	.venv/bin/uv pip install --python .venv/bin/python -c constraints.txt \
+	.venv/bin/uv pip install --compile-bytecode --python .venv/bin/python -c constraints.txt \
 	    $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND)) -e '.[book,test]'
 	@.venv/bin/python -c 'import matplotlib.font_manager'  # or the first chapter warns that fonts are being listed
 	@touch $@

@@ -320,8 +320,8 @@ MUTANTS = {
     ),
     "sizes for energies": Mutant(
         "kernels",
-        'as_vectors(kernels, 9, "kernels") ** 2',
-        'np.abs(as_vectors(kernels, 9, "kernels"))',
+        "_of_size_one(kernels) ** 2",
+        "np.abs(_of_size_one(kernels))",
         kernels("share_of_a_random_direction_follows_the_beta_law[top row]"),
     ),
     "the brightest line for the strongest": Mutant(

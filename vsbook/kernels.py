@@ -150,11 +150,15 @@ def pattern_share(kernels, pattern: str) -> Float[np.ndarray, "*batch"]:
     """
     pixels = PATTERNS[one_of(pattern, PATTERNS, "pattern")]
     kernels = as_vectors(kernels, 9, "kernels")
-    largest = np.abs(kernels).max(axis=-1, keepdims=True)
-    if not np.all(largest > 0):
+    if not np.all(kernels.any(axis=-1)):
         raise BadInput("kernels: expected some energy in each, got a blank one; leave it out")
-    energy = (kernels / largest) ** 2  # first to scale 1, so that squaring neither overflows nor underflows
+    energy = _of_size_one(kernels) ** 2
     return energy[..., pixels].sum(axis=-1) / energy.sum(axis=-1)
+
+
+def _of_size_one(x: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "*batch n"]:
+    """Over a power of two, which is exact, so that squaring neither overflows nor underflows."""
+    return np.ldexp(x, -np.frexp(np.abs(x).max(axis=-1, keepdims=True))[1])
 
 
 def line_share(kernels) -> Float[np.ndarray, "*batch"]:
@@ -184,8 +188,7 @@ def two_level_share(images) -> Float[np.ndarray, "*batch"]:
     >>> float(two_level_share([5, 1, 5, 1]))
     1.0
     """
-    x = np.sort(as_vectors(images, None, "images"), axis=-1)
-    x = x / np.maximum(np.abs(x).max(axis=-1, keepdims=True), np.finfo(float).tiny)  # to scale 1, before squaring
+    x = _of_size_one(np.sort(as_vectors(images, None, "images"), axis=-1))
     n, total = x.shape[-1], x.sum(axis=-1, keepdims=True)
     variance = x.var(axis=-1)
     # the variance of equal pixels may be rounding, that of pixels too near each other zero
