@@ -183,9 +183,9 @@ def _activation(name: str, module: nn.Module) -> Activation:
         nn.Identity: lambda m: identity(),
     }
     if type(module) not in kinds:
-        known = ", ".join(kind.__name__ for kind in kinds)
+        known, where = ", ".join(kind.__name__ for kind in kinds), f"layer {name!r}" if name else "model"
         raise BadInput(
-            f"layer {name!r}: expected Linear, Flatten from axis 1 or an activation ({known}), "
+            f"{where}: expected Linear, Flatten from axis 1 or an activation ({known}), "
             f"got {type(module).__name__}; invert this network as a whole"
         )
     try:
