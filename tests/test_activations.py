@@ -251,7 +251,7 @@ def test_parameters(value):
     for make, name in ((elu, "alpha"), (leaky_relu, "slope"), (softplus, "beta")):
         with pytest.raises(BadInput, match=f"^{name}: expected a .*number .*; "):
             make(value)
-    with pytest.raises(BadInput, match="^scale: expected a .*number .*; "):
+    with pytest.raises(BadInput, match=r"^scale: expected a .*number .*; "):
         elu(1.0, value)
 
 
@@ -263,6 +263,6 @@ def test_a_range_that_float64_does_not_hold(size):
 
 def test_relu_refuses_to_invert():
     with pytest.raises(
-        BadInput, match="^activation: expected one with an inverse, got ReLU; invert inside one pattern"
+        BadInput, match=r"^activation: expected one with an inverse, got ReLU; invert inside one pattern"
     ):
         relu().inverse([1.0])

@@ -175,7 +175,7 @@ def test_more_than_float64_holds_names_the_layer():
     chain = Chain.of(nn.Sequential(nn.Linear(2, 2), nn.Identity(), nn.Linear(2, 2)).eval())
     chain.steps[1].weight[:] = 1e10
     with pytest.raises(
-        BadInput, match="^layer '2': expected W x \\+ b within float64, got more; scale the images down"
+        BadInput, match=r"^layer '2': expected W x \+ b within float64, got more; scale the images down"
     ):
         chain([1e300, 1e300])
 
@@ -236,7 +236,7 @@ def test_no_chain(what):
 def test_weights_that_are_not_finite(which, value):
     model = create("fcnn5", 0).eval()
     getattr(model.layer3, which).data.view(-1)[5] = value
-    with pytest.raises(BadInput, match="^layer 'layer3': expected finite weights"):
+    with pytest.raises(BadInput, match=r"^layer 'layer3': expected finite weights"):
         Chain.of(model)
 
 
@@ -244,12 +244,12 @@ def test_weights_that_are_not_finite(which, value):
 def test_training_mode_is_refused_and_kept(part):
     model = create("fcnn5", 0).eval()
     model.get_submodule(part).training = True
-    with pytest.raises(BadInput, match="^model: expected a network in eval mode, got one in training mode; call"):
+    with pytest.raises(BadInput, match=r"^model: expected a network in eval mode, got one in training mode; call"):
         Chain.of(model)
     assert [name for name, module in model.named_modules() if module.training] == [part]
 
 
 @pytest.mark.parametrize("what", [None, "fcnn5", nn.Linear, np.eye(3), {"a": 1}], ids=repr)
 def test_no_network(what):
-    with pytest.raises(BadInput, match="^model: expected an object of torch's Module, got"):
+    with pytest.raises(BadInput, match=r"^model: expected an object of torch's Module, got"):
         Chain.of(what)

@@ -78,8 +78,8 @@ def invert_layers(chain: Chain, outputs, tolerance: float = 1e-6, precision: str
         outside.append(found.outside.sum(axis=1))
         depth.append(found.depth.max(axis=1))
         z = _rounded(found.values - step.bias, dtype)
-        unreached.append(_relative(step.subspaces.project_left_null(z), z))
         x = _pinv(step, z, dtype)
+        unreached.append(_length(step.subspaces.project_left_null(z / _divisor(_length(z))[:, None])))
     error = _relative(chain(x) - wanted, wanted)
     conditions = np.array([step.subspaces.condition_number for step in chain.steps])
     columns = (np.stack(rows[::-1], axis=1) for rows in (outside, depth, unreached))
@@ -124,15 +124,17 @@ def _pinv(step: Step, z: np.ndarray, dtype: type) -> np.ndarray:
 
 
 def _relative(difference: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Lengths of rows over those of the reference; absolute where that is zero."""
-    return _length(difference) / _divisor(_length(reference))
+    """Lengths of rows over those of the reference; absolute where that is zero. At most the largest of float64."""
+    with np.errstate(over="ignore"):
+        return np.minimum(_length(difference) / _divisor(_length(reference)), np.finfo(np.float64).max)
 
 
 def _length(x: np.ndarray) -> np.ndarray:
     """Euclidean lengths of rows, from numbers of a size around 1: squares of others overflow or vanish."""
     x = x.astype(np.float64)
     size = _divisor(np.abs(x).max(axis=1))
-    return size * np.linalg.norm(x / size[:, None], axis=1)
+    with np.errstate(over="ignore"):
+        return size * np.linalg.norm(x / size[:, None], axis=1)
 
 
 def _divisor(sizes: np.ndarray) -> np.ndarray:
@@ -144,7 +146,7 @@ class ErrorBudget:
     """Relative errors of each layer's input, on the way back in float32, for N outputs and L layers in their order.
 
     `measured` is the difference from float64. `worst` is what the norm of the layer's inverse map allows, `typical`
-    what it makes of an error in a random direction; both are of first order.
+    what it makes of errors in random directions and of roundings that are independent; both are of first order.
     """
 
     measured: Float[np.ndarray, "N L"]
@@ -157,7 +159,8 @@ def error_budget(chain: Chain, outputs) -> ErrorBudget:
 
     Back through a layer the error of its output $y = f(z)$ is multiplied by $W^+ D^{-1}$, $D$ the slopes $f'(z)$: in
     length by at most its norm, $\|\Sigma_r^{-1} U_r^\top D^{-1}\|_2$, and for an error in a random direction by its
-    Frobenius norm over $\sqrt m$. Each layer adds the rounding of $z$ and of its result.
+    Frobenius norm over $\sqrt m$. Each layer adds the rounding of $z$ and of its result. Rounding is relative in each
+    element: small ones, which a small slope enlarges, have small errors, and `typical` counts them so.
 
     Args:
         chain: layers with activations that are one to one.
@@ -180,19 +183,20 @@ def error_budget(chain: Chain, outputs) -> ErrorBudget:
     unit = np.finfo(np.float32).eps / 2
     exact = _as_rows(outputs, chain)
     rounded = _rounded(exact, np.float32)
-    typical = worst = np.full(len(exact), unit)
-    rows = []
+    came, worst, rows = np.zeros(len(exact)), np.full(len(exact), unit), []  # came: with y, before y was rounded
     for step in reversed(chain.steps):
         before, S = step.activation.inverse(exact).values, step.subspaces
+        slopes = step.activation.derivative(before)
         z = before - step.bias
         x = S.pinv(z)
         rounded = _pinv(step, _rounded(step.activation.inverse(rounded).values - step.bias, np.float32), np.float32)
         back = (S.column_space / S.singular_values[: S.rank]).T  # (r, m), W+ but for an orthonormal factor
-        through, alone = _norms(back, step.activation.derivative(before)), _norms(back, np.ones((1, len(step.bias))))
+        through, alone = _norms(back, slopes), _norms(back, np.ones_like(slopes[:1]))
         grown, added = (_length(v) / _divisor(_length(x)) for v in (exact, unit * z))
         worst = grown * worst * through[0] + added * alone[0] + unit
-        spread = through[1] / np.sqrt(len(step.bias)), alone[1] / np.sqrt(len(step.bias))
-        typical = np.sqrt((grown * typical * spread[0]) ** 2 + (added * spread[1]) ** 2 + unit**2)
+        fresh = unit * np.hypot(exact / slopes, z) * np.linalg.norm(back, axis=0)  # of y and z, element by element
+        came = np.hypot(came * through[1] / np.sqrt(len(step.bias)), _length(fresh))
+        typical = np.hypot(came / _divisor(_length(x)), unit)
         rows.append((_relative(rounded - x, x), typical, worst))
         exact = x
     return ErrorBudget(*(np.stack(column, axis=1) for column in zip(*rows[::-1], strict=True)))
