@@ -1,7 +1,5 @@
 """Chains of a zoo of networks against the networks themselves in float64, and what is no chain."""
 
-import copy
-
 import numpy as np
 import pytest
 import torch
@@ -82,17 +80,21 @@ ZOO = {
 
 @pytest.fixture
 def zoo(request):
-    torch.manual_seed(0)
-    return ZOO[request.param][0]().eval(), ZOO[request.param][1]
+    """A network, another one with the same weights, and the names of its layers."""
+    make, names = ZOO[request.param]
+    pair = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        pair.append(make().eval())
+    return *pair, names
 
 
 def in_float64(model):
-    """A copy of the network with the same weights in double precision; computed ones as float32 computes them."""
-    twin = copy.deepcopy(model)
-    for module in twin.modules():
+    """The network in double precision, with the same weights; computed ones as float32 computes them."""
+    for module in model.modules():
         if parametrize.is_parametrized(module):
             parametrize.remove_parametrizations(module, "weight")
-    return twin.double()
+    return model.double()
 
 
 X = np.random.default_rng(0).standard_normal((7, 6))
@@ -100,10 +102,10 @@ X = np.random.default_rng(0).standard_normal((7, 6))
 
 @pytest.mark.parametrize("zoo", ZOO, indirect=True)
 def test_the_chain_is_the_network(zoo):
-    model, names = zoo
+    model, twin, names = zoo
     chain = Chain.of(model)
     with torch.no_grad():
-        expected = in_float64(model)(torch.from_numpy(X)).numpy()
+        expected = in_float64(twin)(torch.from_numpy(X)).numpy()
     np.testing.assert_allclose(chain(X), expected, atol=1e-13)
     assert [(step.name, step.activation.name) for step in chain.steps] == list(names.items())
     assert (chain.inputs, chain.outputs) == (6, expected.shape[1])
@@ -114,15 +116,15 @@ def test_the_chain_is_the_network(zoo):
 
 @pytest.mark.parametrize("zoo", ZOO, indirect=True)
 def test_the_jacobian_is_autograds(zoo):
-    model, _ = zoo
-    twin = in_float64(model)
+    model, twin, _ = zoo
+    twin = in_float64(twin)
     expected = [torch.autograd.functional.jacobian(lambda v: twin(v[None])[0], x).numpy() for x in torch.from_numpy(X)]
     np.testing.assert_allclose(Chain.of(model).jacobian(X), expected, atol=1e-13)
 
 
 @pytest.mark.parametrize("zoo", ZOO, indirect=True)
 def test_a_network_is_left_as_it_was(zoo):
-    model, _ = zoo
+    model, *_ = zoo
     handle = model.register_forward_hook(lambda *_: None)
     for p in model.parameters():
         p.grad = torch.ones_like(p)

@@ -159,8 +159,9 @@ def error_budget(chain: Chain, outputs) -> ErrorBudget:
 
     Back through a layer the error of its output $y = f(z)$ is multiplied by $W^+ D^{-1}$, $D$ the slopes $f'(z)$: in
     length by at most its norm, $\|\Sigma_r^{-1} U_r^\top D^{-1}\|_2$, and for an error in a random direction by its
-    Frobenius norm over $\sqrt m$. Each layer adds the rounding of $z$ and of its result. Rounding is relative in each
-    element: small ones, which a small slope enlarges, have small errors, and `typical` counts them so.
+    Frobenius norm over $\sqrt m$. Each layer adds roundings, which are relative in each element: of $z$, of the
+    matrix, and of the sums of m products. `worst` takes each at its largest and all in one direction; `typical` takes
+    them as independent, a sum's as those of a random walk.
 
     Args:
         chain: layers with activations that are one to one.
@@ -175,29 +176,29 @@ def error_budget(chain: Chain, outputs) -> ErrorBudget:
     >>> layer = torch.nn.Linear(2, 2, bias=False)
     >>> _ = layer.weight.data.copy_(torch.diag(torch.tensor([1.0, 2**-10])))
     >>> budget = error_budget(Chain.of(layer.eval()), [[1.0, 0.0]])
-    >>> (budget.worst * 2**24).tolist()  # the output's rounding and that of z, 1024 times each, and that of x
-    [[2049.0]]
+    >>> (budget.worst * 2**24).tolist()  # the output's rounding 1024 times; of z, W+, two products and a sum once
+    [[1028.0]]
     """
     if not invert_layers(chain, outputs).in_range.all():
         raise BadInput("outputs: expected some with an inverse at every layer, got others too; take those `in_range`")
     unit = np.finfo(np.float32).eps / 2
+    usual = unit / np.sqrt(8 * np.log(2))  # root mean square, for leading digits that follow Benford's law
     exact = _as_rows(outputs, chain)
     rounded = _rounded(exact, np.float32)
     came, worst, rows = np.zeros(len(exact)), np.full(len(exact), unit), []  # came: with y, before y was rounded
     for step in reversed(chain.steps):
-        before, S = step.activation.inverse(exact).values, step.subspaces
-        slopes = step.activation.derivative(before)
-        z = before - step.bias
+        before, S, m = step.activation.inverse(exact).values, step.subspaces, len(step.bias)
+        slopes, z = step.activation.derivative(before), before - step.bias
         x = S.pinv(z)
+        size = _divisor(_length(x))
         rounded = _pinv(step, _rounded(step.activation.inverse(rounded).values - step.bias, np.float32), np.float32)
         back = (S.column_space / S.singular_values[: S.rank]).T  # (r, m), W+ but for an orthonormal factor
-        through, alone = _norms(back, slopes), _norms(back, np.ones_like(slopes[:1]))
-        grown, added = (_length(v) / _divisor(_length(x)) for v in (exact, unit * z))
-        worst = grown * worst * through[0] + added * alone[0] + unit
-        fresh = unit * np.hypot(exact / slopes, z) * np.linalg.norm(back, axis=0)  # of y and z, element by element
-        came = np.hypot(came * through[1] / np.sqrt(len(step.bias)), _length(fresh))
-        typical = np.hypot(came / _divisor(_length(x)), unit)
-        rows.append((_relative(rounded - x, x), typical, worst))
+        largest, spread = _norms(back, slopes)
+        products = _length(np.abs(z) @ np.abs(S.row_space @ back).T)
+        worst = (worst * largest * _length(exact) + (m + 2) * unit * products) / size
+        fresh = usual * np.hypot(exact / slopes, np.sqrt(2 + (m - 1) / 2) * z) * np.linalg.norm(back, axis=0)
+        came = np.hypot(came * spread / np.sqrt(m), _length(fresh))
+        rows.append((_relative(rounded - x, x), np.hypot(came / size, usual), worst))
         exact = x
     return ErrorBudget(*(np.stack(column, axis=1) for column in zip(*rows[::-1], strict=True)))
 
