@@ -242,16 +242,16 @@ def _largest_terms(f: Activation, c: np.ndarray, v: np.ndarray, low: np.ndarray,
     found = np.full(len(c), -np.inf)
     for side, curvature in zip((-1, 1), CURVATURE[f.name], strict=True):
         here = low < 0 if side < 0 else high >= 0  # the part of the interval on this side of 0, where f bends one way
-        l, u = (low, np.minimum(high, 0)) if side < 0 else (np.maximum(low, 0), high)
-        ends = np.maximum(_term(f, c, v, l), _term(f, c, v, u))
+        left, right = (low, np.minimum(high, 0)) if side < 0 else (np.maximum(low, 0), high)
+        ends = np.maximum(_term(f, c, v, left), _term(f, c, v, right))
         inner = (c * curvature < 0) & (v != 0)
-        part = np.where(inner, _under_tangent(f, c, v, l, u), ends)
+        part = np.where(inner, _under_tangent(f, c, v, left, right), ends)
         found = np.where(here, np.maximum(found, part), found)
     return found
 
 
 def _term(f: Activation, c: np.ndarray, v: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """c f(a) - v a, rounded up; infinite at an infinite end, unless v is 0 there and c f bounded above."""
+    """At least c f(a) - v a; infinite at an infinite end, unless v is 0 there and c f bounded above."""
     value = f.function(a)
     with np.errstate(invalid="ignore"):
         first, second = (np.where(factor == 0, 0.0, factor * number) for factor, number in ((c, value), (v, a)))
