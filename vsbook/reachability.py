@@ -19,6 +19,7 @@ from vsbook.relaxations import nearest_output
 __all__ = ["Reach", "Trace", "reach", "trace_back"]
 
 STEPS, BACKTRACKS = 200, 12  # of a search, and attempts at each step
+HEAVIEST = 1e12  # the residual's weight, over the first one
 ROUNDS, GIVE = 12, 1e-3  # of linear programmes for one layer; a small step of the distance
 FAR = 1e9  # stands for infinity in a linear programme
 SHARES = (
@@ -194,7 +195,7 @@ def _nearest_input(step: Step, aim: np.ndarray, low: np.ndarray, high: np.ndarra
     """Of all x in the box with W x + b = aim the nearest to the minimum-norm one; else about the least residual."""
     wanted = aim - step.bias
     centre = step.subspaces.pinv(wanted)
-    y, weight, before = np.zeros(len(wanted)), 10 / max(step.subspaces.singular_values[0] ** 2, 1e-300), np.inf
+    y, weight, before = np.zeros(len(wanted)), _weight(step.weight), np.inf
     for _ in range(14):  # the method of multipliers: y gathers, and the residual weighs more from round to round
         x, y = _damped(step.weight, wanted, low, high, centre, weight, y)
         residual = np.abs(wanted - step.weight @ x).max()
@@ -202,6 +203,12 @@ def _nearest_input(step: Step, aim: np.ndarray, low: np.ndarray, high: np.ndarra
             break
         weight, before = 10 * weight, residual
     return x
+
+
+def _weight(A: np.ndarray) -> float:
+    """Of the residual against the distance, to begin with, in the scale of A."""
+    size = np.linalg.norm(A, 2) ** 2
+    return 10 / size if size > 1e-200 else 1.0  # a network may be constant about an image
 
 
 def _damped(A, wanted, low, high, centre, weight: float, start) -> tuple[np.ndarray, np.ndarray]:
@@ -261,12 +268,12 @@ def _search(chain: Chain, target: np.ndarray, aim, box: tuple, tolerance: float,
 
 def _walk(chain: Chain, aim: np.ndarray, low: np.ndarray, high: np.ndarray, goal: float, x: np.ndarray) -> np.ndarray:
     """Levenberg-Marquardt: the network's tangent plane at x in its place, and a step within the box that pays."""
-    gap, weight = aim - chain(x)[0], None
+    gap, weight = aim - chain(x)[0], 0.0
     for count in range(STEPS):
         if np.abs(gap).max() <= goal:
             break
         J = chain.jacobian(x)[0]
-        weight = weight or 10 / max(np.linalg.norm(J, 2) ** 2, 1e-300)
+        weight = min(weight, HEAVIEST * _weight(J)) if count else _weight(J)
         for _ in range(BACKTRACKS):
             new, _ = _damped(J, gap + J @ x, low, high, x, weight, np.zeros(len(aim)))
             left = aim - chain(new)[0]
