@@ -177,10 +177,10 @@ def _answer(chain: Chain, target: np.ndarray, box: tuple, inner: tuple, toleranc
 
 
 def _best(chain: Chain, target: np.ndarray, tolerance: float, images: list) -> Reach:
-    distances = np.abs(chain(np.stack(images)) - target).max(axis=1)
-    best = int(distances.argmin())
+    distances = [float(np.abs(chain(image)[0] - target).max()) for image in images]  # one by one, as a reader checks
+    best = int(np.argmin(distances))
     answer = "yes" if distances[best] <= tolerance else "undecided"
-    return Reach(answer, images[best], float(distances[best]), 0.0, None, tolerance)
+    return Reach(answer, images[best], distances[best], 0.0, None, tolerance)
 
 
 def _aim(f: Activation, target: np.ndarray, tolerance: float) -> np.ndarray:
@@ -345,9 +345,12 @@ def _bounded_part(steps: tuple[Step, ...], low: np.ndarray, high: np.ndarray) ->
 
 def _ends(f: Activation, target: np.ndarray, distance: float) -> np.ndarray:
     """(2, outputs): what goes into f for an output within the distance; far out where its range ends before."""
-    sides = np.stack([target - distance, target + distance])
-    inside = f.inverse(sides)
-    return np.where(inside.outside, [[-FAR], [FAR]], inside.values)
+    low, high = target - distance, target + distance
+    below, above = (
+        np.where(low > f.low, f.inverse(low).values, -FAR),
+        np.where(high < f.high, f.inverse(high).values, FAR),
+    )
+    return np.stack([below, above])
 
 
 def _least(v: np.ndarray, ends: np.ndarray) -> float:
