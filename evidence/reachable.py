@@ -24,7 +24,7 @@ NETWORKS = ("fcnn1", "fcnn5", "fcnn5_leaky_relu", "fcnn5_relu")
 BOXES = {"pixels from 0 to 1": (0.0, 1.0), "any pixels": None}
 TOLERANCE = 1e-8
 REAL = 20  # test images whose outputs are asked for
-FURTHER = 50.0  # times an ideal output: what no image comes near, to see that the relaxation can say so
+FURTHER = 50.0  # times the largest output: what no image comes near, so that a proof is due
 
 
 def ideal_outputs(outputs: np.ndarray) -> dict[str, np.ndarray]:
@@ -56,10 +56,9 @@ def counted(chain: Chain, targets: np.ndarray, found: tuple[Reach, ...], box) ->
 
 
 def starts_for(chain: Chain, target: np.ndarray, split: Split, outputs: np.ndarray) -> np.ndarray:
-    """Two grey images, the average of each class, and the training image whose output is nearest."""
+    """Two grey images, the average of the class, and the training image whose output is nearest."""
     nearest = split.train.images[np.linalg.norm(outputs - target, axis=1).argmin()]
-    averages = class_averages(split.train.images, split.train.labels)
-    own = averages[target.argmax()]
+    own = class_averages(split.train.images, split.train.labels)[target.argmax()]
     return np.stack([np.full(chain.inputs, 0.5), np.full(chain.inputs, 0.1), own, nearest.astype(np.float64)])
 
 
@@ -88,17 +87,14 @@ def survey(name: str, seed: int) -> dict:
     def starts(target):
         return starts_for(chain, target, split, outputs)
 
-    targets = wanted | {
-        "real": chain(split.test.images[:REAL]),
-        "paper, many times as far": FURTHER * np.abs(outputs).max() * np.sign(wanted["paper"]),
-    }
+    real = chain(split.test.images[:REAL])
+    far = FURTHER * np.abs(outputs).max() * np.sign(wanted["paper"][:2])
+    targets = [*((key, rows, starts) for key, rows in wanted.items()), ("real", real, None), ("far", far, None)]
     found = {"network": name, "seed": seed, "tolerance": TOLERANCE}
-    for reading, rows in targets.items():
-        given = starts if reading in wanted else None
-        rows = rows if reading in ("paper", "code", "real") else rows[:2]
-        found[reading] = {label: asked(chain, rows, box, given) for label, box in BOXES.items()}
+    for key, rows, given in targets:
+        found[key] = {label: asked(chain, rows, box, given) for label, box in BOXES.items()}
     if all(step.activation.inverse_function is not None for step in chain.steps):
-        found["back through the layers"] = {reading: backwards(chain, rows) for reading, rows in targets.items()}
+        found["back through the layers"] = {key: backwards(chain, rows) for key, rows, _ in targets}
     return found
 
 

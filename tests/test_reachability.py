@@ -115,6 +115,11 @@ def test_rows_that_depend_on_each_other_have_a_certificate_without_a_box():
     assert check_certificate(layer([[1, 2], [2, 4]]), [1.0, 0.0], no.certificate, None)
 
 
+def test_the_tolerance_parts_yes_from_no():
+    chain = layer([[1.0, 1.0]])
+    assert [reach(chain, [2.3], tolerance=size)[0].answer for size in (0.2, 0.4)] == ["no", "yes"]
+
+
 # several layers
 
 

@@ -71,7 +71,8 @@ def reach(
     One layer asks for a point of a polytope: the image nearest to that of equation (5), or a vector of Farkas' lemma
     from a linear programme. Several layers are not a convex problem: 'yes' comes from a search (Levenberg-Marquardt
     within the box), 'no' from a convex relaxation of the activations between bounds of their inputs, layer by layer. A
-    relaxation that contains the target says nothing. No 'no' is given that `check_certificate` refuses.
+    relaxation that contains the target says nothing. No 'no' is given that `check_certificate` refuses. The linear
+    programme sees no distance below some 1e-7: a target so near to what is reachable may stay undecided.
 
     Args:
         chain: the network; its last activation needs an inverse.
