@@ -231,10 +231,6 @@ def nearest_distances(images, others) -> Float[np.ndarray, " N"]:
     small = others.astype(np.float32)
     halves = np.einsum("kn,kn->k", small, small) / 2
     cuts = range(500, len(images), 500)  # the distances of all pairs would fill the memory
-    nearest = np.concatenate(
-        [
-            (halves - part.astype(np.float32) @ small.T).argmin(axis=1)
-            for part in np.split(images, range(500, len(images), 500))
-        ]
-    )
+    parts = np.split(images.astype(np.float32), cuts)
+    nearest = np.concatenate([(halves - part @ small.T).argmin(axis=1) for part in parts])
     return np.linalg.norm(images - others[nearest], axis=1)
