@@ -5,7 +5,7 @@ using convex polytopes'. Inside a polytope the network is x -> A x + c with line
 inverted there, or a certificate shows that this one polytope holds no image of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -30,7 +30,9 @@ __all__ = [
 
 BENDING = {"ReLU", "LeakyReLU"}
 EXACT = 1e-9  # relative forward error of a solution, and by how much of a pixel's unit it may miss a facet
+BLANK = 1e-12  # a length that counts as zero, where lengths are around 1
 FAR = 1e-7  # one over the distance beyond which a solution is not told from none
+WIDE = 1e6  # an image of 784 pixels in [0, 1] is at most 28 long: a certificate that excludes more than this counts
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Certificate:
-    r"""Why no image of one pattern has the target as its output (Farkas): $y \ge 0$ and $\lambda$ with
+    r"""Farkas' answer to why no image of one pattern has the target as its output.
 
-    $y^\top G + \lambda^\top A = 0$ and $y^\top h + \lambda^\top (\text{target} - c) < 0$. It speaks of that pattern
-    alone. `check_infeasible` checks it against the weights.
+    Multipliers $y \ge 0$ (`units`) and $\lambda$ (`outputs`) with $y^\top G + \lambda^\top A = 0$ and
+    $y^\top h + \lambda^\top (\text{target} - c) < 0$. They speak of that pattern alone; `check_infeasible` checks them
+    against the weights.
     """
 
     units: Float[np.ndarray, " K"]
@@ -59,15 +62,16 @@ class Certificate:
 class PieceInverse:
     """The image of a pattern nearest to the start that has the target as output; or a certificate; or neither.
 
-    `image` is None where the pattern has none, or none was found; `certificate` is None unless one was. With neither
-    the question is open: a solution lies very far away or the numbers are too close. `error` is the relative forward
-    error of the image, and `distance` that from the start; infinite without an image.
+    `image` with its relative forward `error` and its `distance` from the start, both infinite where it is None.
+    `certificate` with the `radius` that `check_infeasible` found for it, 0 where it is None. With neither the question
+    is open: feasible and infeasible lie closer together than float64 tells apart.
     """
 
-    image: Float[np.ndarray, " n"] | None
-    certificate: Certificate | None
-    error: float
-    distance: float
+    image: Float[np.ndarray, " n"] | None = None
+    error: float = np.inf
+    distance: float = np.inf
+    certificate: Certificate | None = None
+    radius: float = 0.0
 
 
 def pattern(chain: Chain, image) -> Bool[np.ndarray, " K"]:
@@ -95,6 +99,11 @@ def affine_piece(chain: Chain, pattern) -> Piece:
 
     Raises:
         BadInput: as `pattern`, or for a pattern that isn't of K booleans.
+
+    >>> import torch
+    >>> two = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1)).eval()
+    >>> [array.shape for array in vars(affine_piece(Chain.of(two), np.array([True, False]))).values()]
+    [(1, 2), (1,), (2, 2), (2,)]
     """
     A, c, rows, bounds = np.eye(chain.inputs), np.zeros(chain.inputs), [], []
     for step, on, slopes in _layers(chain, pattern):
@@ -119,47 +128,50 @@ def invert_in_pattern(chain: Chain, pattern, target, start) -> PieceInverse:
     """
     piece = affine_piece(chain, pattern)
     target, start = _one(target, chain.outputs, "target"), _one(start, chain.inputs, "start")
-    basis = chain.steps[0].subspaces.row_space  # nothing else is seen, so nothing else moves
+    basis = _seen(chain)  # nothing else has an effect, so nothing else moves
     equations = piece.A @ basis, target - piece.c - piece.A @ start
-    found, units, outputs = _least_distance(*equations, piece.G @ basis, piece.h - piece.G @ start)
+    found, certificate = _least_distance(*equations, piece.G @ basis, piece.h - piece.G @ start)
     if found is not None:
         image = start + basis @ found
-        error = _relative(piece.A @ image + piece.c - target, target)
-        if error <= EXACT:
-            return PieceInverse(image, None, error, float(np.linalg.norm(image - start)))
-    if units is None:
-        return PieceInverse(None, None, np.inf, np.inf)
-    return PieceInverse(None, Certificate(units, outputs), np.inf, np.inf)
+        error, distance = _relative(chain(image)[0] - target, target), float(np.linalg.norm(image - start))
+        return PieceInverse(image, error, distance) if error <= EXACT else PieceInverse()
+    radius = check_infeasible(chain, pattern, target, certificate) if certificate else 0.0
+    return PieceInverse(certificate=certificate, radius=radius) if radius >= WIDE else PieceInverse()
 
 
-def _least_distance(B, b, G, h):
-    """The shortest u with B u = b and G u <= h as (u, None, None); (None, y, lambda) where there is none."""
+def _seen(chain: Chain) -> np.ndarray:
+    """Orthonormal columns (n, r): the row space of the first layer, or any direction where that layer is zero."""
+    return chain.steps[0].subspaces.row_space if chain.steps[0].subspaces.rank else np.eye(chain.inputs, 1)
+
+
+def _least_distance(B, b, G, h) -> tuple[np.ndarray | None, Certificate | None]:
+    """The shortest u with B u = b and G u <= h, or the certificate that there is none, or neither."""
     S = FourSubspaces.of(B)
     shift = S.pinv(b)
-    rest = b - B @ shift
+    rest = S.project_left_null(b)
     if np.linalg.norm(rest) > EXACT * max(1.0, np.linalg.norm(b)):  # the equations contradict each other
-        outputs = -S.project_left_null(b)
-        return None, np.zeros(len(G)), outputs / np.linalg.norm(outputs)
+        return None, Certificate(np.zeros(len(G)), -rest / np.linalg.norm(rest))
     lengths = np.linalg.norm(G, axis=1)
-    blank = lengths <= np.finfo(float).eps * max(1.0, lengths.max(initial=0.0))
+    blank = lengths <= BLANK * lengths.max(initial=0.0)
     if (h[blank] < -EXACT).any():  # 0 <= h fails
-        return None, np.where(blank & (h < -EXACT), 1.0, 0.0), np.zeros(len(b))
-    lengths = np.where(blank, 1.0, lengths)
-    M, q = (G / lengths[:, None]) @ S.null_space, (h - G @ shift) / lengths
-    free, multipliers = _shortest(M[~blank], q[~blank])
-    if free is not None:
-        return shift + S.null_space @ free, None, None
+        return None, Certificate(np.where(blank & (h < -EXACT), 1.0, 0.0), np.zeros(len(b)))
+    G, h = G[~blank] / lengths[~blank, None], h[~blank] / lengths[~blank]
+    free, multipliers = _shortest(G @ S.null_space, h - G @ shift)
     if multipliers is None:
-        return None, None, None
-    units = np.zeros(len(G))
-    units[~blank] = multipliers
-    units /= lengths
-    outputs = -S.column_space @ ((S.row_space.T @ (G.T @ units)) / S.singular_values[: S.rank])
-    return None, units, outputs
+        return (None if free is None else shift + S.null_space @ free), None
+    units = np.zeros(len(lengths))
+    units[~blank] = multipliers / lengths[~blank]
+    outputs = -S.column_space @ ((S.row_space.T @ (G.T @ multipliers)) / S.singular_values[: S.rank])
+    return None, Certificate(units, outputs)
 
 
 def _shortest(M, q):
     """The shortest v with M v <= q as (v, None), or (None, y) with y >= 0, M'y = 0 and q'y = -1, or (None, None)."""
+    fixed = np.linalg.norm(M, axis=1) <= BLANK  # facets along which no free direction leads anywhere
+    if (q[fixed] < -EXACT).any():
+        worst = np.where(fixed, q, 0.0).argmin()
+        return None, np.where(np.arange(len(q)) == worst, -1 / q[worst], 0.0)
+    M, q = np.where(fixed[:, None], 0.0, M), np.where(fixed, np.maximum(q, 0.0), q)
     if (q >= 0).all():
         return np.zeros(M.shape[1]), None
     E = -np.vstack([M.T, q])
@@ -206,7 +218,7 @@ def check_infeasible(chain: Chain, pattern, target, certificate: Certificate) ->
 
 
 def _radius(gap: Fraction, square: Fraction) -> float:
-    """gap over the root of the square, rounded downwards."""
+    """The gap over the root of the square, rounded downwards."""
     if gap <= 0:
         return 0.0
     return float(gap) / np.sqrt(float(square)) * (1 - 1e-12) if square else np.inf
@@ -245,9 +257,10 @@ class _Exact:
 class Walk:
     """A way from polytope to polytope towards an image of the target.
 
-    `image`: where it ended, with its relative forward `error`; `converged`: whether the target was reached.
-    `patterns`: how many polytopes it went through, the first included. `certificate`: where it did not converge, one
-    for the pattern in which it ended, and for that pattern alone; None where there is none either.
+    `image`: where it ended, with its relative forward `error` and its `distance` from the start; `converged`: whether
+    the target was reached. `patterns`: how many polytopes it went through, the first included, and `last` the pattern
+    of the last one. `certificate`: of a walk that did not converge, that the last pattern holds no image of the target;
+    of that pattern alone, and None where there is no such certificate.
     """
 
     image: Float[np.ndarray, " n"]
@@ -255,103 +268,122 @@ class Walk:
     error: float
     distance: float
     patterns: int
-    last_pattern: Bool[np.ndarray, " K"]
+    last: Bool[np.ndarray, " K"]
     certificate: Certificate | None
 
 
-def walk(chain: Chain, target, start, max_patterns: int = 2000) -> Walk:
+def walk(chain: Chain, target, start, max_patterns: int = 3000) -> Walk:
     r"""From the start towards an image of the target, by the shortest step in each polytope.
 
-    The output follows the straight line from F(start) to the target: in each polytope along $A^+ (\text{target} -
-    F(x))$, up to the first facet, whose unit is then switched. Where the new step would lead back, the way goes on
-    along the facet: the shortest step that leaves no polytope at once.
+    The output follows the straight line from F(start) to the target: in each polytope x moves along
+    $A^+ (\text{target} - F(x))$ up to the first facet, and the unit of that facet is switched. Where the next step
+    would lead back at once, it is the shortest that does not, along the facet. Where A can't make the whole step in the
+    output, it makes the part that it can. Where no step leads on, a facet that x lies on is crossed instead.
 
     Raises:
-        BadInput: as `invert_in_pattern`.
+        BadInput: as `invert_in_pattern`, or for a limit that is no whole number above 0.
+
+    >>> from vsbook.models import create
+    >>> chain = Chain.of(create("fcnn5_relu", 0).eval())
+    >>> found = walk(chain, chain(np.ones(784))[0], np.full(784, 0.5))
+    >>> found.converged, found.error < 1e-9
+    (True, True)
     """
     target, start = _one(target, chain.outputs, "target"), _one(start, chain.inputs, "start")
-    whole_number(max_patterns, "max_patterns", 1)
-    on, x, facets, patterns = pattern(chain, start), start, np.array([], dtype=int), 1
-    while _relative(chain(x)[0] - target, target) > EXACT / 10:
-        state = _Place(_layers(chain, on), on, x, facets)
-        direction = state.direction(target)
-        if direction is None or patterns == max_patterns:
+    left = whole_number(max_patterns, "max_patterns", 1)
+    place, patterns = _Place(chain, pattern(chain, start), start, np.array([], dtype=int)), 1
+    while _relative(chain(place.x)[0] - target, target) > EXACT / 10:
+        place, direction, switched = place.way_on(target)
+        patterns += switched
+        if direction is None or patterns >= left:
             break
-        x, hit, facets = state.advance(direction)
-        if hit is not None:
-            on = on.copy()
-            on[hit] ^= True
-            patterns += 1
-    error = _relative(chain(x)[0] - target, target)
-    converged = error <= EXACT
-    certificate = None if converged else invert_in_pattern(chain, on, target, start).certificate
-    return Walk(x, converged, error, float(np.linalg.norm(x - start)), patterns, on, certificate)
+        place, crossed = place.advance(direction)
+        patterns += crossed
+    error = _relative(chain(place.x)[0] - target, target)
+    certificate = None if error <= EXACT else invert_in_pattern(chain, place.on, target, start).certificate
+    distance = float(np.linalg.norm(place.x - start))
+    return Walk(place.x, error <= EXACT, error, distance, patterns, place.on, certificate)
 
 
 @dataclass(frozen=True)
 class _Place:
-    """A point of a polytope, and the units whose facets it lies on."""
+    """A point of a polytope, and the units whose facets it lies on; whether it stays there, `direction` sees to."""
 
-    layers: list
-    on: np.ndarray
+    chain: Chain
+    on: np.ndarray  # (K,) the pattern
     x: np.ndarray
-    facets: np.ndarray
+    facets: np.ndarray  # numbers of units
 
-    def forward(self, x, moving: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Sums of all units that bend, and the output; with `moving` their derivatives along x."""
+    def switch(self, unit: int) -> "_Place":
+        """The same point, on the other side of a unit's facet."""
+        return replace(self, on=self.on ^ (np.arange(len(self.on)) == unit))
+
+    def way_on(self, target) -> tuple["_Place", np.ndarray | None, bool]:
+        """This place with the direction to go in; or one across a facet, if that leads on; and whether it is that."""
+        direction = self.direction(target)
+        for unit in self.facets if direction is None else ():
+            other = self.switch(unit)
+            if (direction := other.direction(target)) is not None:
+                return other, direction, True
+        return self, direction, False
+
+    def direction(self, target) -> np.ndarray | None:
+        """The shortest step that brings the output to the target and leaves the polytope nowhere; None without one."""
+        A, gradients = self._gradients()
+        basis = np.linalg.qr(np.vstack([A, gradients]).T)[0]
+        A, gradients = A @ basis, gradients @ basis
+        miss = target - self._through(self.x, moving=False)[1]
+        reach = FourSubspaces.of(A).project_column(miss)
+        if np.linalg.norm(reach) <= EXACT * np.linalg.norm(miss):
+            return None
+        step, _ = _least_distance(A, reach, -gradients, np.zeros(len(gradients)))
+        return None if step is None else basis @ step
+
+    def advance(self, direction: np.ndarray) -> tuple["_Place", bool]:
+        """Go along the direction to its end, or to the first facet and across it; and whether it was across one."""
+        signs = np.where(self.on, 1.0, -1.0)
+        heights = np.maximum(signs * self._through(self.x, moving=False)[0], 0)
+        speeds = signs * self._through(direction, moving=True)[0]
+        speeds[self.facets] = np.maximum(speeds[self.facets], 0)  # below 0 by rounding alone
+        speeds[np.abs(speeds) < 1e-12 * np.abs(speeds).max()] = 0
+        ends = np.divide(heights, -speeds, out=np.full(len(speeds), np.inf), where=speeds < 0)
+        first = int(ends.argmin())
+        facets = self.facets[speeds[self.facets] == 0]
+        if ends[first] >= 1:
+            return replace(self, x=self.x + direction, facets=facets), False
+        there = replace(self, x=self.x + ends[first] * direction, facets=np.append(facets, first))
+        return there.switch(first), True
+
+    def _through(self, x: np.ndarray, moving: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Sums of the units that bend (K,) and output (m,) of the pattern's affine map; `moving`: their derivatives."""
         sums = []
-        for step, on, slopes in self.layers:
-            x = x @ step.weight.T if moving else step.before(x)
+        for step, on, slopes in _layers(self.chain, self.on):
+            x = step.weight @ x if moving else step.before(x)
             if on is not None:
                 sums.append(x)
                 x = slopes * x
         return np.concatenate(sums), x
 
-    def rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """A, and the gradients of the sums of the facets' units, each towards its own side."""
-        last = len(self.on)
-        outputs = np.eye(len(self.layers[-1][0].weight))
-        rows = np.zeros((len(outputs) + len(self.facets), len(outputs)))
-        rows[: len(outputs)] = outputs
-        for step, on, slopes in reversed(self.layers):
+    def _gradients(self) -> tuple[np.ndarray, np.ndarray]:
+        """A, and the gradients of the sums of the facets' units, each with the sign of its side."""
+        m, last = self.chain.outputs, len(self.on)
+        rows = np.eye(m + len(self.facets), m)
+        for step, on, slopes in reversed(_layers(self.chain, self.on)):
             if on is not None:
-                rows = rows * slopes
                 last -= len(on)
-                here = (self.facets >= last) & (self.facets < last + len(on))
-                numbers = self.facets[here] - last
-                rows[len(outputs) + np.flatnonzero(here), numbers] = np.where(on[numbers], 1.0, -1.0)
+                rows = rows * slopes
+                for k, unit in enumerate(self.facets - last):
+                    if 0 <= unit < len(on):
+                        rows[m + k, unit] = 1.0 if on[unit] else -1.0
             rows = rows @ step.weight
-        return rows[: len(outputs)], rows[len(outputs) :]
-
-    def direction(self, target):
-        A, gradients = self.rows()
-        miss = target - self.forward(self.x, False)[1]
-        basis = np.linalg.qr(np.vstack([A, gradients]).T)[0]
-        S = FourSubspaces.of(A)
-        miss = S.project_column(miss)
-        d, _, _ = _least_distance(A @ basis, miss, -gradients @ basis, np.zeros(len(gradients)))
-        return None if d is None else basis @ d
-
-    def advance(self, direction):
-        sums, speeds = self.forward(self.x, False)[0], self.forward(direction, True)[0]
-        sums[self.facets] = 0
-        signs = np.where(self.on, 1.0, -1.0)
-        sums, speeds = signs * sums, signs * speeds
-        size = np.abs(speeds).max()
-        speeds[self.facets] = np.maximum(speeds[self.facets], 0)
-        speeds[np.abs(speeds)<1e-12*size] = 0
-        ratios = np.divide(np.maximum(sums, 0), -speeds, out=np.full(len(sums), np.inf), where=speeds < 0)
-        hit = int(ratios.argmin())
-        stay = self.facets[speeds[self.facets] == 0]
-        if ratios[hit] >= 1:
-            return self.x + direction, None, stay
-        return self.x + ratios[hit] * direction, hit, np.append(stay, hit)
+        return rows[:m], rows[m:]
 
 
 def _bends(chain: Chain) -> None:
     names = {step.activation.name for step in instance_of(chain, Chain, "chain").steps}
     if not names & BENDING or names - BENDING - {"Identity"}:
-        raise BadInput(f"chain: expected ReLU or leaky ReLU as activations, got {', '.join(sorted(names))}; invert it as a whole")
+        came = ", ".join(sorted(names))
+        raise BadInput(f"chain: expected ReLU or leaky ReLU as activations, got {came}; invert it as a whole")
 
 
 def _one(values, length: int, name: str) -> np.ndarray:
@@ -362,12 +394,13 @@ def _one(values, length: int, name: str) -> np.ndarray:
 
 
 def _layers(chain: Chain, pattern) -> list[tuple]:
-    """Each step with which of its units are on and the slopes of that, or None where it doesn't bend."""
+    """Each step, which of its units are on, and their slopes; None for both where it doesn't bend."""
     _bends(chain)
     pattern, first, layers = np.asarray(pattern), 0, []
     units = sum(len(step.weight) for step in chain.steps if step.activation.name in BENDING)
     if pattern.dtype != bool or pattern.shape != (units,):
-        raise BadInput(f"pattern: expected {units} booleans, got {pattern.dtype} of shape {pattern.shape}; take one of `pattern`")
+        came = f"{pattern.dtype} of shape {pattern.shape}"
+        raise BadInput(f"pattern: expected {units} booleans, got {came}; take one of `pattern`")
     for step in chain.steps:
         if step.activation.name == "Identity":
             layers.append((step, None, None))
@@ -378,5 +411,5 @@ def _layers(chain: Chain, pattern) -> list[tuple]:
     return layers
 
 
-def _relative(difference, target) -> float:
+def _relative(difference: np.ndarray, target: np.ndarray) -> float:
     return float(np.linalg.norm(difference) / (np.linalg.norm(target) or 1.0))
