@@ -4,6 +4,7 @@ Source: section 3 of the paper; the SELU on the outputs of the one-layer network
 """
 
 from collections import OrderedDict
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -25,8 +26,10 @@ def fcnn1() -> nn.Sequential:
     return nn.Sequential(OrderedDict(flatten=nn.Flatten(), layer1=nn.Linear(PIXELS, CLASSES), selu1=nn.SELU()))
 
 
-def fcnn5() -> nn.Sequential:
+def fcnn5(activation: type[nn.Module] = nn.SELU) -> nn.Sequential:
     """784-256-256-128-32-10, with SELU between the layers and none after the last. Takes (N, 784) or (N, 28, 28).
+
+    Its twins have another activation in the place of SELU, under the same names.
 
     >>> sum(p.numel() for p in fcnn5().parameters())
     304106
@@ -35,7 +38,7 @@ def fcnn5() -> nn.Sequential:
     parts = OrderedDict(flatten=nn.Flatten())
     for number, (inputs, outputs) in enumerate(pairwise(widths), start=1):
         parts[f"layer{number}"] = nn.Linear(inputs, outputs)
-        parts[f"selu{number}"] = nn.SELU()
+        parts[f"selu{number}"] = activation()
     parts.popitem()  # no activation after the last layer
     return nn.Sequential(parts)
 
@@ -61,7 +64,13 @@ def _as_maps(_, images: tuple[torch.Tensor]) -> torch.Tensor:
     return images[0].reshape(len(images[0]), 1, 28, 28)
 
 
-NETWORKS = {"fcnn1": fcnn1, "fcnn5": fcnn5, "resnet18": resnet18}
+NETWORKS = {
+    "fcnn1": fcnn1,
+    "fcnn5": fcnn5,
+    "fcnn5_leaky_relu": partial(fcnn5, nn.LeakyReLU),  # its range is all of R
+    "fcnn5_relu": partial(fcnn5, nn.ReLU),  # not one to one
+    "resnet18": resnet18,
+}
 
 
 def create(network: str, seed: int) -> nn.Module:

@@ -1,0 +1,165 @@
+"""A network of linear layers and activations, as affine maps in float64: what can be inverted layer by layer.
+
+Source: equation (1) of the paper, Out = f(Wx + bias), layer after layer.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+from torch import nn
+
+from vsbook.activations import (
+    Activation,
+    elu,
+    identity,
+    leaky_relu,
+    relu,
+    selu,
+    sigmoid,
+    softplus,
+    tanh,
+)
+from vsbook.checks import BadInput, as_vectors, instance_of
+from vsbook.layers import named_weights
+from vsbook.subspaces import FourSubspaces
+
+__all__ = ["Chain", "Step"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer, Out = f(W x + b): its dotted name in the network, W (m, n) and b (m,) in float64, and f."""
+
+    name: str
+    weight: Float[np.ndarray, "m n"]
+    bias: Float[np.ndarray, " m"]
+    activation: Activation
+
+    @cached_property
+    def subspaces(self) -> FourSubspaces:
+        """The four subspaces of W, factored once; its pseudo-inverse too."""
+        return FourSubspaces.of(self.weight)
+
+    def before(self, x: np.ndarray) -> np.ndarray:
+        """W x + b for vectors x along the last axis: what goes into the activation."""
+        return x @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Layers one after the other. Images are flattened: (N, inputs) in, (N, outputs) out."""
+
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, model: nn.Module) -> "Chain":
+        """The chain of a torch network, with its weights in float64.
+
+        Linear layers, each with at most one activation after it (SELU, ELU, Tanh, Sigmoid, LeakyReLU, Softplus, ReLU,
+        Identity), in Sequentials of any depth; Flatten is passed over, and Dropout, which does nothing in eval mode.
+
+        Raises:
+            BadInput: for a network in training mode, one with other layers, or weights that aren't finite.
+
+        >>> from vsbook.models import create
+        >>> [(step.name, step.weight.shape, step.activation.name) for step in Chain.of(create("fcnn1", 0).eval()).steps]
+        [('layer1', (10, 784), 'SELU')]
+        """
+        instance_of(model, nn.Module, "model")
+        if any(module.training for module in model.modules()):
+            raise BadInput("model: expected a network in eval mode, got one in training mode; call model.eval()")
+        weights, steps = named_weights(model), []
+        for name, module in _parts(model, ""):
+            if isinstance(module, nn.Linear):
+                layer = weights[name]
+                bias = np.zeros(len(layer.weight)) if layer.bias is None else layer.bias.astype(np.float64)
+                steps.append(Step(name, layer.weight.astype(np.float64), bias, identity()))
+            else:
+                _follow(steps, name, _activation(name, module))
+        if not steps:
+            raise BadInput("model: expected linear layers, got none; pass a chain of them")
+        return cls(tuple(steps))
+
+    @property
+    def inputs(self) -> int:
+        """How many numbers go in."""
+        return self.steps[0].weight.shape[1]
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers come out."""
+        return len(self.steps[-1].weight)
+
+    def layer_outputs(self, images) -> list[Float[np.ndarray, "N m"]]:
+        """What each layer gives out, activation included, for images (N, inputs) or (N, ...)."""
+        x, outputs = self._flat(images), []
+        for step in self.steps:
+            x = step.activation(step.before(x))
+            outputs.append(x)
+        return outputs
+
+    def __call__(self, images) -> Float[np.ndarray, "N m"]:
+        """The network's outputs in float64."""
+        return self.layer_outputs(images)[-1]
+
+    def jacobian(self, images) -> Float[np.ndarray, "N m n"]:
+        """The derivative of the outputs by the pixels at each image: D_L W_L ... D_1 W_1, D the slopes of f.
+
+        >>> from vsbook.models import create
+        >>> Chain.of(create("fcnn5", 0).eval()).jacobian(np.zeros((2, 784))).shape
+        (2, 10, 784)
+        """
+        x = self._flat(images)
+        J = None
+        for step in self.steps:
+            before = step.before(x)
+            slopes = step.activation.derivative(before)[:, :, None]  # (N, m, 1)
+            J = slopes * (step.weight if J is None else step.weight @ J)
+            x = step.activation(before)
+        return J
+
+    def _flat(self, images) -> np.ndarray:
+        images = as_vectors(images, None, "images")
+        flat = images.reshape(len(images), -1) if images.ndim > 1 else images[None]
+        return as_vectors(flat, self.inputs, "images")
+
+
+def _parts(module: nn.Module, name: str):
+    """The layers of nested Sequentials in order, under their dotted names; what does nothing is left out."""
+    if isinstance(module, nn.Sequential):
+        for key, part in module.named_children():
+            yield from _parts(part, f"{name}.{key}".lstrip("."))
+    elif not isinstance(module, (nn.Flatten, nn.Dropout, nn.AlphaDropout)):
+        yield name, module
+
+
+def _activation(name: str, module: nn.Module) -> Activation:
+    kinds = {
+        nn.SELU: lambda m: selu(),
+        nn.ELU: lambda m: elu(m.alpha),
+        nn.Tanh: lambda m: tanh(),
+        nn.Sigmoid: lambda m: sigmoid(),
+        nn.LeakyReLU: lambda m: leaky_relu(m.negative_slope),
+        nn.Softplus: lambda m: softplus(m.beta),
+        nn.ReLU: lambda m: relu(),
+        nn.Identity: lambda m: identity(),
+    }
+    if type(module) not in kinds:
+        known = ", ".join(kind.__name__ for kind in kinds)
+        raise BadInput(
+            f"layer {name!r}: expected Linear, Flatten or an activation ({known}), got {type(module).__name__}; "
+            "invert this network as a whole"
+        )
+    return kinds[type(module)](module)
+
+
+def _follow(steps: list[Step], name: str, activation: Activation) -> None:
+    """Put an activation after the last linear layer."""
+    if activation.name == "Identity":
+        return
+    if not steps or steps[-1].activation.name != "Identity":
+        came = "nothing" if not steps else steps[-1].activation.name
+        raise BadInput(f"layer {name!r}: expected a linear layer before {activation.name}, got {came}; put one there")
+    steps[-1] = replace(steps[-1], activation=activation)
