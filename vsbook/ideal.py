@@ -225,10 +225,11 @@ def start_images(model: nn.Module, data: Images, outputs: Outputs, reading: str)
     | avg-min-img of the class | the same within the class (code) |
     | medoid | the image of the class with the least sum of squared distances to the others of it |
     | signal of avg-img | avg-img projected on Signal(W), the row space of the first layer |
-    | nearest in features | the training image whose features $f$, the inputs of the last linear layer, are nearest to the minimum-norm ones that give the ideal output there: $\|f - W^+(t - b)\|$ |
+    | nearest in features | the training image whose features lie nearest to ideal ones |
 
-    The last one needs no inverse of what follows the last layer: an increasing function takes maxima to maxima and
-    minima to minima, so $t$ is the ideal output of that layer by the same reading.
+    Features $f$ are the inputs of the last linear layer; the ideal ones are the shortest that give the ideal output
+    there, $W^+(t - b)$. This needs no inverse of what follows the layer: an increasing function takes maxima to maxima
+    and minima to minima, so $t$ is the ideal output of the layer itself, by the same reading.
 
     Args:
         model: the classifier in eval mode.
@@ -314,7 +315,7 @@ def _left_out(model: nn.Module, outputs: Outputs, pixels: int) -> dict[str, str]
 
 
 def _nearest_in_features(model: nn.Module, outputs: Outputs, reading: str) -> Int[np.ndarray, " m"]:
-    r"""Squared distances $\|f - W^+ t\|^2 = \|f\|^2 + (t - 2z)^\top (W W^\top)^+ t$ with $z = W f$: no features needed."""
+    r"""The least of $\|f - W^+ t\|^2 = \|f\|^2 + (t - 2z)^\top (W W^\top)^+ t$ with $z = W f$: $f$ itself isn't asked for."""
     layer = named_weights(model)[outputs.head]
     bias = 0.0 if layer.bias is None else layer.bias
     targets = ideal_outputs(outputs.before, reading) - bias
