@@ -4,7 +4,7 @@ Source: section 2.4 and Fig. 3 of the paper. Where its text and the authors' pub
 """
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from vsbook.checks import BadInput, as_real, as_vectors, instance_of, one_of
 from vsbook.data import Images, class_averages
-from vsbook.layers import named_weights
+from vsbook.layers import CONVOLUTIONS, named_weights
 from vsbook.subspaces import FourSubspaces
 
 __all__ = [
@@ -62,37 +62,37 @@ class Outputs:
 
     Fields:
         values: the network's outputs, float64.
-        head: the name of the last linear layer; '' where the network has none that gives as many numbers as it has
-            outputs.
+        first: the name of the linear or convolutional layer that an image meets first.
+        head: the name of the last linear layer that it meets; '' where none gives as many numbers as the network.
         before: outputs of that layer, before whatever follows it; None without one.
         energies: squared lengths of what came into it; None without one.
     """
 
     values: Float[np.ndarray, "N m"]
+    first: str = ""
     head: str = ""
     before: Float[np.ndarray, "N m"] | None = None
     energies: Float[np.ndarray, " N"] | None = None
 
 
 @contextmanager
-def _watched(model: nn.Module, name: str, before: list, energies: list):
-    """Keep outputs and input energies of the named layer, batch by batch; the hook is gone afterwards."""
-
-    def keep(_, inputs, output):
-        before.append(output.clone())
-        energies.append(torch.linalg.vector_norm(inputs[0], dim=-1) ** 2)
-
-    handle = model.get_submodule(name).register_forward_hook(keep) if name else None
+def _hooks(model: nn.Module, hooks: dict):
+    """Forward hooks on the named modules, gone after the block."""
+    handles = [model.get_submodule(name).register_forward_hook(hook) for name, hook in hooks.items()]
     try:
         yield
     finally:
-        if handle:
+        for handle in handles:
             handle.remove()
 
 
-def _last_linear(model: nn.Module) -> str:
-    """The last linear layer's name by order of definition; '' for a network without any."""
-    return next((name for name, m in reversed(list(model.named_modules())) if isinstance(m, nn.Linear)), "")
+def _called(model: nn.Module, image: torch.Tensor) -> list[str]:
+    """Linear and convolutional layers in the order in which an image meets them: the definition may have another."""
+    met = []
+    layers = {name for name, module in model.named_modules() if isinstance(module, (nn.Linear, *CONVOLUTIONS))}
+    with _hooks(model, {name: lambda *_, name=name: met.append(name) for name in layers}):
+        model(image)
+    return met
 
 
 def _joined(parts: list) -> np.ndarray:
@@ -118,10 +118,18 @@ def output_statistics(model: nn.Module, images, progress: bool = True) -> Output
     >>> found.values.shape, found.head, found.energies.tolist()
     ((3, 10), 'layer1', [0.0, 0.0, 0.0])
     """
-    dtype, name = in_eval_mode(model).dtype, _last_linear(model)
+    dtype = in_eval_mode(model).dtype
     batches, parts, before, energies = torch.from_numpy(_plain(images)).split(BATCH), [], [], []
+
+    def keep(_, inputs, output):
+        before.append(output.clone())
+        energies.append(torch.linalg.vector_norm(inputs[0], dim=-1) ** 2)
+
     try:
-        with torch.no_grad(), _watched(model, name, before, energies):
+        with torch.no_grad():
+            order = _called(model, batches[0][:1].to(dtype))
+        head = next((name for name in reversed(order) if isinstance(model.get_submodule(name), nn.Linear)), "")
+        with torch.no_grad(), _hooks(model, {head: keep} if head else {}):
             for batch in tqdm(batches, unit="batch", disable=not progress, mininterval=0.5, leave=False):
                 parts.append(model(_finite(batch.to(dtype))))
         values = _joined(parts)
@@ -133,8 +141,10 @@ def output_statistics(model: nn.Module, images, progress: bool = True) -> Output
     if values.ndim != 2 or len(values) != len(images):
         raise BadInput(f"model: expected one row of outputs an image, got shape {values.shape}; pass a classifier")
     as_real(values, "outputs")
-    whole = bool(before) and torch.cat(before).shape == values.shape
-    return Outputs(values, name, _joined(before), _joined(energies)) if whole else Outputs(values)
+    found = Outputs(values, order[0] if order else "")
+    if not before or torch.cat(before).shape != values.shape:
+        return found
+    return replace(found, head=head, before=_joined(before), energies=_joined(energies))
 
 
 def _plain(images) -> np.ndarray:
@@ -262,7 +272,7 @@ def start_images(model: nn.Module, data: Images, outputs: Outputs, reading: str)
     images = {"avg-img": averages} | {name: data.images[rows].astype(float) for name, rows in indices.items()}
     images |= _averages_of_quarters(data, outputs.values, ideal)
     if "signal of avg-img" not in left_out:
-        images["signal of avg-img"] = FourSubspaces.of(_first(model).weight).project_row(averages)
+        images["signal of avg-img"] = FourSubspaces.of(named_weights(model)[outputs.first].weight).project_row(averages)
     reached = {name: distances_to(model, rows, ideal) for name, rows in images.items()}
     return Starts(reading, ideal, images, reached, indices, left_out)
 
@@ -299,23 +309,18 @@ def _averages_of_quarters(data: Images, values: np.ndarray, ideal: np.ndarray) -
     return {"avg-min-img": np.stack(anywhere), "avg-min-img of the class": np.stack(inside)}
 
 
-def _first(model: nn.Module):
-    """The first linear or convolutional layer; None without one."""
-    return next(iter(named_weights(model).layers.values()), None)
-
-
 def _left_out(model: nn.Module, outputs: Outputs, pixels: int) -> dict[str, str]:
-    found, reasons = _first(model), {}
-    if found is None or found.kind != "Linear" or found.weight.shape[1] != pixels:
-        kind = "missing" if found is None else f"{found.name}, a {found.kind}"
-        reasons["signal of avg-img"] = f"the first layer is {kind}: no matrix of its own takes a whole image in"
-    if not outputs.head:
+    first, reasons = model.get_submodule(outputs.first), {}
+    if not isinstance(first, nn.Linear) or first.in_features != pixels:
+        found = f"{outputs.first}, a {type(first).__name__}" if outputs.first else "unknown"
+        reasons["signal of avg-img"] = f"the first layer is {found}: no matrix of its own takes a whole image in"
+    if outputs.before is None:
         reasons["nearest in features"] = "the network has no linear layer that gives its outputs"
     return reasons
 
 
 def _nearest_in_features(model: nn.Module, outputs: Outputs, reading: str) -> Int[np.ndarray, " m"]:
-    r"""The least of $\|f - W^+ t\|^2 = \|f\|^2 + (t - 2z)^\top (W W^\top)^+ t$ with $z = W f$: $f$ itself isn't asked for."""
+    r"""The least of $\|f - W^+ t\|^2 = \|f\|^2 + (t - 2z)^\top (W W^\top)^+ t$ with $z = W f$: no need to keep $f$."""
     layer = named_weights(model)[outputs.head]
     bias = 0.0 if layer.bias is None else layer.bias
     targets = ideal_outputs(outputs.before, reading) - bias

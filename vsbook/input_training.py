@@ -20,6 +20,7 @@ from vsbook.naturalness import nearest
 __all__ = ["PRIORS", "Descent", "InBox", "Trained", "descend", "train_input"]
 
 PRIORS = ("none", "total variation", "nearest data")
+FIRST, SECOND, EPSILON = 0.9, 0.999, 1e-8  # of Adam: decay of the gradient and of its square, and what is added
 SMOOTH = 1e-6  # under the root of the total variation, so that flat paper has a gradient
 
 
@@ -122,7 +123,7 @@ def train_input(model: nn.Module, images, targets, how: Descent | InBox, data=No
     else:
         prior = _prior(instance_of(how, InBox, "how"), data, start.shape[1])
         x, losses, lengths = _descend_in_box(model, x, wanted, how, prior, progress)
-    if not (x.isfinite().all() and losses.isfinite().all()):
+    if not all(tensor.isfinite().all() for tensor in (x, losses, lengths)):
         raise BadInput(f"how: expected steps that stay finite, got a learning rate of {how.learning_rate}; take less")
     reached, losses, lengths = (tensor.double().numpy() for tensor in (x, losses, lengths))
     distances = (distances_to(model, rows, targets) for rows in (start, reached))
@@ -165,22 +166,23 @@ def descend(model: nn.Module, x: torch.Tensor, wanted: torch.Tensor, how: Descen
 
 
 def _descend_in_box(model, x, wanted, how, prior, progress) -> tuple:
+    """Adam, written out: PyTorch's own takes seconds and much memory to load its compiler."""
     scale = _losses(model, x, wanted).detach().clamp(min=torch.finfo(x.dtype).tiny)
     x = x.clamp(0, 1)
-    optimiser = torch.optim.Adam([x], how.learning_rate)
-    losses, lengths, best, least = [], [], x.clone(), torch.full_like(scale, torch.inf)
-    for number_of_step in _steps(how, progress):
-        x.requires_grad_()
+    mean, square = torch.zeros_like(x), torch.zeros_like(x)
+    losses, lengths, best, least = [], [], x, torch.full_like(scale, torch.inf)
+    for step in _steps(how, progress):
+        x = x.detach().requires_grad_()
         loss = _losses(model, x, wanted)
-        whole = loss / scale + how.weight * prior(x, number_of_step)
-        x.grad = torch.autograd.grad(whole.sum(), x)[0]
-        before, x = x.detach().clone(), x.requires_grad_(False)
-        better = whole.detach() < least
-        least, best = torch.minimum(least, whole.detach()), torch.where(better[:, None], before, best)
-        optimiser.step()
-        x.clamp_(0, 1)
+        whole = loss / scale + how.weight * prior(x, step)
+        gradient, x, whole = torch.autograd.grad(whole.sum(), x)[0], x.detach(), whole.detach()
+        least, best = torch.minimum(least, whole), torch.where((whole < least)[:, None], x, best)
+        mean, square = torch.lerp(gradient, mean, FIRST), torch.lerp(gradient**2, square, SECOND)
+        unbiased, root = mean / (1 - FIRST ** (step + 1)), (square / (1 - SECOND ** (step + 1))).sqrt()
+        moved = (x - how.learning_rate * unbiased / (root + EPSILON)).clamp(0, 1)
         losses.append(loss.detach())
-        lengths.append((x - before).norm(dim=1))
+        lengths.append((moved - x).norm(dim=1))
+        x = moved
     with torch.no_grad():
         return best, torch.stack([*losses, _losses(model, best, wanted)]), torch.stack(lengths)
 
