@@ -1,40 +1,35 @@
-"""Fig. 3 and its last paragraph: ideal outputs, the images that start from the data, and training the input.
+"""Fig. 3, the text around it and the last paragraph of section 3: one function a claim.
 
-What needs a whole network is computed by `observe`; for ResNet18 `python -m evidence.figure3 resnet18 SEED CHECKPOINT`
-writes it once into `observations/` (some twenty minutes), since only seed 0 ships. Verdicts rest on the paper's reading
-of its text ('own minima', min-img and avg-min-img over the whole training set); the authors' code's is in the details.
+Verdicts rest on the paper's text: ideal outputs of each output's own minimum, min-img and avg-min-img over the whole
+training set. What the authors' code does instead stands in the details.
 """
 
 import functools
-import json
-import sys
-from pathlib import Path
 
 import numpy as np
-from torch import nn
-from tqdm import tqdm
 
-from evidence.common import AUTHORS, authors, inputs, seeds
+from evidence.common import AUTHORS, authors, seeds
 from evidence.networks import trained
-from vsbook.checks import write_beside
-from vsbook.data import Images, mnist_split
-from vsbook.ideal import READINGS, Starts, distances_to, lowest_quarter, output_statistics, start_images
-from vsbook.input_training import Descent, InBox, Trained, train_input
+from evidence.observe_inputs import (
+    BOXES,
+    CODE_READING,
+    COMMON,
+    NAMES,
+    NETWORKS,
+    PAPER_READING,
+    THREE,
+    every,
+    files,
+    noise,
+    observed,
+)
+from vsbook.data import class_averages, mnist_split
+from vsbook.ideal import READINGS, ideal_outputs, output_statistics
+from vsbook.input_training import train_input
 from vsbook.kernels import two_level_share
 from vsbook.ledger import Measurement
 from vsbook.naturalness import low_frequency_share, naturalness
-from vsbook.training import load_checkpoint
-from vsbook.training_mode import copies_in_training_mode, train_copies
 
-PAPER_READING, CODE_READING = READINGS
-NETWORKS = ("fcnn1", "fcnn5", "resnet18")
-COMMON = range(3)  # seeds that all three networks have
-NAMES = {
-    PAPER_READING: ("avg-img", "min-img", "avg-min-img"),
-    CODE_READING: ("avg-img", "min-img of the class", "avg-min-img of the class"),
-}
-THREE = NAMES[PAPER_READING]
-BOXES = {prior: InBox(prior) for prior in ("none", "total variation", "nearest data")}
 DRAWS = 10_000
 REFERENCE = 1000  # test images whose distance to the training images is the yardstick
 STATED = {
@@ -45,118 +40,350 @@ STATED = {
 ALSO = {("resnet18", 4): "avg-min-img"}  # the caption names 4 twice
 
 
-def figure3_path(seed: int) -> Path:
-    """What `observe` found of ResNet18."""
-    return Path(__file__).parent / "observations" / f"figure3-resnet18-seed{seed}.json"
+def largest(value) -> dict[int, float]:
+    """The largest of `value(network, seed)` over the networks, for the seeds that all have."""
+    return {seed: float(max(value(network, seed) for network in NETWORKS)) for seed in COMMON}
 
 
-def noise(seed: int) -> np.ndarray:
-    """(10, 784) uniform pixels: the start that knows no data."""
-    return np.random.default_rng([seed, 3]).random((10, 784))
+def each(value) -> dict:
+    """`value(network, seed)` for each network and each seed that all have."""
+    return {network: [value(network, seed) for seed in COMMON] for network in NETWORKS}
 
 
-def _kept(found: Trained) -> dict:
-    """A record without its images and curves."""
-    return {name: getattr(found, name).tolist() for name in ("before", "after", "moved", "outside")}
+def ratios(network: str, seed: int, *way: str, names=THREE) -> np.ndarray:
+    """(starts, 10) distance after training over that before."""
+    found = functools.reduce(dict.__getitem__, way, observed(network, seed)[PAPER_READING])
+    return np.array([np.divide(found[name]["after"], found[name]["before"]) for name in names])
 
 
-def random_walk(model: nn.Module, start: np.ndarray, targets: np.ndarray, found: Trained, seed: int) -> np.ndarray:
-    """Distances to the targets after as many steps of the same lengths in random directions."""
-    directions = np.random.default_rng([seed, 4]).standard_normal((len(found.lengths), *start.shape))
-    directions /= np.linalg.norm(directions, axis=2, keepdims=True)
-    return distances_to(model, start + (found.lengths[:, :, None] * directions).sum(axis=0), targets)
+# which start is best
 
 
-def observe_reading(model: nn.Module, data: Images, starts: Starts, distances: np.ndarray, seed: int) -> dict:
-    """Distances of every start, and of those of the reading after training, by descent and within the box."""
-    three = {name: starts.images[name] for name in NAMES[starts.reading]} | {"noise": noise(seed)}
-    further = starts.images if starts.reading == PAPER_READING else three
-    descents = {
-        name: train_input(model, images, starts.ideal, Descent(), progress=False)
-        for name, images in (three | further).items()
-    }
-    boxes = BOXES if starts.reading == PAPER_READING and seed == 0 else {"none": BOXES["none"]}
-    return {
-        "ideal": starts.ideal.tolist(),
-        "median distance of the training images": np.median(distances, axis=1).tolist(),
-        "distance": {name: values.tolist() for name, values in starts.distances.items()},
-        "index": {name: rows.tolist() for name, rows in starts.indices.items()},
-        "digit": {name: data.labels[rows].tolist() for name, rows in starts.indices.items()},
-        "left out": starts.left_out,
-        "descent": {name: _kept(found) for name, found in descents.items()},
-        "random walk": {
-            name: random_walk(model, images, starts.ideal, descents[name], seed).tolist()
-            for name, images in three.items()
+def agreement(network: str, best: list[str]) -> int:
+    """For how many digits the best start is the one that the caption of Fig. 3 names."""
+    stated = [{name, ALSO.get((network, digit), name)} for digit, name in enumerate(STATED[network])]
+    return sum(name in names for name, names in zip(best, stated, strict=True))
+
+
+def dealt(network: str, best: list[str], seed: int) -> float:
+    """97.5 % quantile of the agreement when the stated starts are dealt to the digits at random."""
+    stated = [{name, ALSO.get((network, digit), name)} for digit, name in enumerate(STATED[network])]
+    hits = np.array([[name in names for names in stated] for name in best])  # digit, start dealt to it
+    orders = np.random.default_rng([seed, 5]).permuted(np.tile(np.arange(10), (DRAWS, 1)), axis=1)
+    return float(np.quantile(hits[np.arange(10), orders].sum(axis=1), 0.975))
+
+
+def best_of(found: dict, names, trained_further: bool) -> list[str]:
+    """The name of the nearest image for each digit, after training or without."""
+    rows = [found["descent"][name]["after"] if trained_further else found["distance"][name] for name in names]
+    return [names[k] for k in np.argmin(rows, axis=0)]
+
+
+def _chosen_starts(network: str, names, trained_further: bool) -> Measurement:
+    best = {seed: best_of(found, names, trained_further) for seed, found in every(network).items()}
+    theirs = {seed: observed(network, seed)[CODE_READING] for seed in best}
+    code = {seed: best_of(found, NAMES[CODE_READING][: len(names)], trained_further) for seed, found in theirs.items()}
+    plain = {seed: [name.removesuffix(" of the class") for name in chosen] for seed, chosen in code.items()}
+    return Measurement(
+        "digits whose best start is the stated one",
+        {seed: float(agreement(network, chosen)) for seed, chosen in best.items()},
+        {
+            "what": "the stated starts dealt to the digits at random: 97.5 % quantile, the largest over the seeds",
+            "bound": max(dealt(network, chosen, seed) for seed, chosen in best.items()),
         },
-        "box": {
-            prior: {
-                name: _kept(train_input(model, images, starts.ideal, how, data.images, progress=False))
-                for name, images in three.items()
-            }
-            for prior, how in boxes.items()
+        {
+            "best start": list(best.values()),
+            "stated": STATED[network],
+            "before training": [best_of(found, names, False) for found in every(network).values()],
+            "authors' code": {
+                "best start": list(plain.values()),
+                "digits as stated": [agreement(network, chosen) for chosen in plain.values()],
+            },
+            "best of all starts": [
+                best_of(found, list(found["distance"]), trained_further) for found in every(network).values()
+            ],
+            "distance": [found["distance"] for found in every(network).values()],
+            "distance after training": [
+                {name: of["after"] for name, of in found["descent"].items()} for found in every(network).values()
+            ],
+            "digit of the min-img": [found["digit"]["min-img"] for found in every(network).values()],
+            **_of_seed_0(network),
         },
+        files(network),
+    )
+
+
+def _of_seed_0(network: str) -> dict:
+    """What a page draws, of the network that ships."""
+    found = observed(network, 0)
+    kept = {
+        reading: {key: found[reading][key] for key in ("ideal", "index", "digit", "left out", "descent", "box")}
+        for reading in READINGS
     }
+    share = {"share of the own class in avg-min-img": found["share of the own class in avg-min-img"]}
+    pictures = {"avg-min-img": found["avg-min-img"]} if network == "resnet18" else {}
+    return {"seed 0": kept | share | pictures}
 
 
-def observe(model: nn.Module, seed: int) -> dict:
-    """Both readings for one network of a seed, from one pass over its training images."""
-    data = mnist_split(seed).train
-    outputs = output_statistics(model, data.images)
-    found = {}
-    for reading in READINGS:
-        starts = start_images(model, data, outputs, reading)
-        distances = np.stack([np.linalg.norm(outputs.values - row, axis=1) for row in starts.ideal])
-        found[reading] = observe_reading(model, data, starts, distances, seed)
-        if reading == PAPER_READING:
-            shares = [(data.labels[lowest_quarter(d)] == c).mean() for c, d in enumerate(distances)]
-            found["share of the own class in avg-min-img"] = np.array(shares).tolist()
-            found["avg-min-img"] = starts.images["avg-min-img"].round(3).tolist()
-    return found
+def fcnn1_ideal_inputs_start() -> Measurement:
+    return _chosen_starts("fcnn1", THREE[:2], trained_further=True)
 
 
-def observe_resnet18(model: nn.Module, seed: int) -> dict:
-    """The same, how the chosen images look beside training images, and the network in training mode."""
-    found, data = observe(model, seed), mnist_split(seed).train
-    paper = found[PAPER_READING]
-    images = {"avg-img": np.stack([data.of_class(c).mean(axis=0, dtype=float) for c in range(10)])}
-    images |= {"min-img": data.images[paper["index"]["min-img"]].astype(float), "avg-min-img": found["avg-min-img"]}
-    found["training mode"] = {
-        name: [_in_training_mode(model, image, t) for image, t in tqdm(list(zip(rows, paper["ideal"], strict=True)))]
-        for name, rows in images.items()
-    }
-    return found
+def fcnn5_ideal_inputs_start() -> Measurement:
+    return _chosen_starts("fcnn5", THREE[:2], trained_further=True)
 
 
-def _in_training_mode(model: nn.Module, image: np.ndarray, target: list) -> dict:
-    """One image as 32 copies: what the network says, how it depends on the image, and a hundred steps."""
-    seen = copies_in_training_mode(model, image)
-    reached, losses = train_copies(model, image, target, Descent(), progress=False)
-    return {
-        "outputs": seen.outputs.tolist(),
-        "outputs in eval mode": seen.evaluated.tolist(),
-        "slope": seen.slope,
-        "slope in eval mode": seen.slope_evaluated,
-        "loss": [losses[0], losses[-1]],
-        "moved": float(np.linalg.norm(reached - image)),
-    }
+def resnet18_ideal_inputs_start() -> Measurement:
+    return _chosen_starts("resnet18", THREE, trained_further=False)
+
+
+# how the chosen images look
 
 
 @functools.cache
-def observed(network: str, seed: int) -> dict:
-    """ResNet18 from its file; the small networks anew."""
-    if network == "resnet18":
-        return json.loads(figure3_path(seed).read_text())
-    return observe(trained(network, seed), seed)
+def looks(seed: int) -> dict[str, np.ndarray]:
+    """Two-level share and low-frequency share of every training image of a seed."""
+    images = mnist_split(seed).train.images
+    blocks = np.array_split(images, 50)
+    return {
+        "two levels": np.concatenate([two_level_share(block) for block in blocks]),
+        "low frequencies": np.concatenate([low_frequency_share(block) for block in blocks]),
+    }
 
 
-def files(*networks: str) -> list[Path]:
-    """What a measurement over these networks read."""
-    small = [name for name in networks if name != "resnet18"]
-    return [*inputs(*small), *([figure3_path(seed) for seed in COMMON] if "resnet18" in networks else [])]
+def null_of_looks(look: str, seed: int, each_class: int) -> float:
+    """97.5 % quantile of the mean over training images drawn at random, as many from each class."""
+    shares, labels = looks(seed)[look], mnist_split(seed).train.labels
+    generator = np.random.default_rng([seed, 6])
+    drawn = [generator.choice(shares[labels == digit], (DRAWS, each_class)) for digit in range(10)]
+    return float(np.quantile(np.concatenate(drawn, axis=1).mean(axis=1), 0.975))
 
 
-if __name__ == "__main__":
-    number = int(sys.argv[2])
-    network = load_checkpoint(sys.argv[3]) if len(sys.argv) > 3 else trained(sys.argv[1], number)
-    entry = observe_resnet18(network, number)
-    write_beside(figure3_path(number), (json.dumps(entry, indent=1) + "\n").encode())
+def averages(seed: int) -> dict[str, np.ndarray]:
+    """ResNet18's avg-img and avg-min-img, (10, 784) each."""
+    train = mnist_split(seed).train
+    kept = np.array(observed("resnet18", seed)["avg-min-img"])
+    return {"avg-img": class_averages(train.images, train.labels), "avg-min-img": kept}
+
+
+def resnet18_images_binarized() -> Measurement:
+    def share(seed):
+        return looks(seed)["two levels"][observed("resnet18", seed)[PAPER_READING]["index"]["min-img"]]
+
+    return Measurement(
+        "share of the variance of the pixels that two levels explain, mean of ten min-img",
+        {seed: float(share(seed).mean()) for seed in COMMON},
+        {
+            "what": "ten training images at random, one from each class: 97.5 % quantile, the largest over the seeds",
+            "bound": max(null_of_looks("two levels", seed, 1) for seed in COMMON),
+        },
+        {
+            "of each min-img": [share(seed) for seed in COMMON],
+            "mean of all training images": [looks(seed)["two levels"].mean() for seed in COMMON],
+            "averages": {
+                name: [two_level_share(averages(seed)[name]).mean() for seed in COMMON] for name in averages(0)
+            },
+        },
+        files("resnet18"),
+    )
+
+
+def resnet18_images_blurry() -> Measurement:
+    def share(seed):
+        return low_frequency_share(np.concatenate(list(averages(seed).values())))
+
+    return Measurement(
+        "share of the energy at low frequencies, mean of ten avg-img and ten avg-min-img",
+        {seed: float(share(seed).mean()) for seed in COMMON},
+        {
+            "what": "twenty training images at random, two from each class: 97.5 % quantile, largest over seeds",
+            "bound": max(null_of_looks("low frequencies", seed, 2) for seed in COMMON),
+        },
+        {
+            "avg-img and avg-min-img": [share(seed).reshape(2, 10).mean(axis=1) for seed in COMMON],
+            "mean of all training images": [looks(seed)["low frequencies"].mean() for seed in COMMON],
+            "min-img": [
+                looks(seed)["low frequencies"][observed("resnet18", seed)[PAPER_READING]["index"]["min-img"]].mean()
+                for seed in COMMON
+            ],
+        },
+        files("resnet18"),
+    )
+
+
+# what training the input gains
+
+
+def training_the_input_gets_closer() -> Measurement:
+    def walk(network, seed):
+        found = observed(network, seed)[PAPER_READING]
+        return [np.divide(found["random walk"][name], found["distance"][name]).max() for name in THREE]
+
+    return Measurement(
+        "distance after the descent over that before, the largest of networks, starts and digits",
+        largest(lambda network, seed: ratios(network, seed, "descent").max()),
+        {
+            "what": "as many steps of the same lengths in random directions",
+            "runs": largest(lambda network, seed: max(walk(network, seed))),
+        },
+        {
+            "largest by start": each(lambda network, seed: ratios(network, seed, "descent").max(axis=1)),
+            "mean by start": each(lambda network, seed: ratios(network, seed, "descent").mean(axis=1)),
+            "within the box, mean by start": each(
+                lambda network, seed: ratios(network, seed, "box", "none").mean(axis=1)
+            ),
+            "random walk, largest by start": each(walk),
+            "way gone, mean by start": each(
+                lambda network, seed: [
+                    np.mean(observed(network, seed)[PAPER_READING]["descent"][name]["moved"]) for name in THREE
+                ]
+            ),
+            "authors": {key: value for key, value in authors().items() if key.endswith("input_losses")},
+        },
+        [*files(*NETWORKS), AUTHORS],
+    )
+
+
+def resnet18_training_does_not_improve() -> Measurement:
+    def in_training_mode(seed):
+        found = observed("resnet18", seed)["training mode"]
+        losses = np.array([image["loss"] for images in found.values() for image in images])
+        return np.sqrt(losses[:, 1] / losses[:, 0])
+
+    every_image = [
+        image for seed in COMMON for images in observed("resnet18", seed)["training mode"].values() for image in images
+    ]
+    outputs = [
+        np.array([image["outputs"] for image in observed("resnet18", s)["training mode"]["avg-img"]]) for s in COMMON
+    ]
+    return Measurement(
+        "distance after the descent over that before, in eval mode, mean of starts and digits",
+        {seed: float(ratios("resnet18", seed, "descent").mean()) for seed in COMMON},
+        {
+            "what": "the same in training mode, with 32 copies of the image (of avg-img alone but for seed 0)",
+            "runs": {seed: float(in_training_mode(seed).mean()) for seed in COMMON},
+        },
+        {
+            "by start": [ratios("resnet18", seed, "descent").mean(axis=1) for seed in COMMON],
+            "from noise": [ratios("resnet18", seed, "descent", names=["noise"]).mean() for seed in COMMON],
+            "within the box, by start": [ratios("resnet18", seed, "box", "none").mean(axis=1) for seed in COMMON],
+            "training mode": {
+                "largest change of the distance": [np.abs(in_training_mode(seed) - 1).max() for seed in COMMON],
+                "slope over that in eval mode, largest": max(i["slope"] / i["slope in eval mode"] for i in every_image),
+                "way gone, largest": max(image["moved"] for image in every_image),
+                "spread of the outputs over images": [np.ptp(rows, axis=0).max() for rows in outputs],
+                "spread in eval mode": [
+                    np.ptp(
+                        [
+                            image["outputs in eval mode"]
+                            for image in observed("resnet18", seed)["training mode"]["avg-img"]
+                        ],
+                        axis=0,
+                    ).max()
+                    for seed in COMMON
+                ],
+            },
+            "authors": {key: value for key, value in authors().items() if key.endswith("input_losses")},
+        },
+        [*files("resnet18"), AUTHORS],
+    )
+
+
+def small_networks_easier_to_train_inputs() -> Measurement:
+    def fall(*way):
+        return each(lambda network, seed: 1 - ratios(network, seed, *way).mean())
+
+    def margin(falls):
+        return {seed: min(falls["fcnn1"][k], falls["fcnn5"][k]) - falls["resnet18"][k] for k, seed in enumerate(COMMON)}
+
+    return Measurement(
+        "relative fall of the distance, the smaller of FCNN1's and FCNN5's minus ResNet18's",
+        margin(fall("descent")),
+        {"what": "the optimiser that keeps within the pixel box, without a prior", "runs": margin(fall("box", "none"))},
+        {"fall by descent": fall("descent"), "fall within the box": fall("box", "none")},
+        files(*NETWORKS),
+    )
+
+
+def starting_from_images_is_effective() -> Measurement:
+    def over_noise(*way):
+        def ratio(network, seed):
+            found = functools.reduce(dict.__getitem__, way, observed(network, seed)[PAPER_READING])
+            best = np.min([found[name]["after"] for name in THREE], axis=0)
+            return float(np.mean(best / found["noise"]["after"]))
+
+        return ratio
+
+    return Measurement(
+        "distance reached from the best of three starts over that from noise, largest of the three networks",
+        largest(over_noise("descent")),
+        {
+            "what": "the optimiser that keeps within the pixel box, without a prior",
+            "runs": largest(over_noise("box", "none")),
+        },
+        {"descent": each(over_noise("descent")), "box": each(over_noise("box", "none"))},
+        files(*NETWORKS),
+    )
+
+
+def nearest_output_applies_to_any_network() -> Measurement:
+    def ratio(network, seed):
+        found = observed(network, seed)[PAPER_READING]
+        return float(np.mean(np.divide(found["distance"]["min-img"], found["median distance of the training images"])))
+
+    def own_class(network, seed):
+        return int(np.sum(np.array(observed(network, seed)[PAPER_READING]["digit"]["min-img"]) == np.arange(10)))
+
+    return Measurement(
+        "distance of the min-img over the median distance of the training images, largest of the three networks",
+        largest(ratio),
+        {"what": "a training image at random: the median", "bound": 1.0},
+        {"by network": each(ratio), "min-img of the class asked for": each(own_class)},
+        files(*NETWORKS),
+    )
+
+
+def extreme_outputs_give_realistic_images() -> Measurement:
+    found = {seed: _from_noise(seed) for seed in seeds("fcnn5")}
+
+    def over_limit(way):
+        return {
+            seed: float(np.mean(of[way].distances / np.quantile(of[way].reference, 0.95))) for seed, of in found.items()
+        }
+
+    ways = ("ideal outputs", "twice as far from the mean output", "outputs of test images")
+    return Measurement(
+        "distance of generated images to the training images over the 95 % quantile of test images, mean of ten digits",
+        over_limit(ways[0]),
+        {"what": f"targets {ways[1]}", "runs": over_limit(ways[1])},
+        {
+            "targets": {way: list(over_limit(way).values()) for way in ways},
+            "percentiles": {way: [of[way].percentiles for of in found.values()] for way in ways},
+            "noise itself": [
+                np.mean(of["noise"].distances / np.quantile(of["noise"].reference, 0.95)) for of in found.values()
+            ],
+        },
+        files("fcnn5"),
+    )
+
+
+def _from_noise(seed: int) -> dict:
+    """Images that FCNN5 gets from noise for three kinds of targets, and how far from the data they are."""
+    model, split = trained("fcnn5", seed), mnist_split(seed)
+    outputs = output_statistics(model, split.train.images, progress=False).values
+    ideal, mean = ideal_outputs(outputs, PAPER_READING), outputs.mean(axis=0)
+    firsts = [np.flatnonzero(split.test.labels == digit)[0] for digit in range(10)]
+    real = output_statistics(model, split.test.images[firsts], progress=False).values
+    targets = {
+        "ideal outputs": ideal,
+        "twice as far from the mean output": mean + 2 * (ideal - mean),
+        "outputs of test images": real,
+    }
+    images = {
+        way: train_input(model, noise(seed), rows, BOXES["none"], progress=False).images
+        for way, rows in targets.items()
+    }
+    reference = split.test.images[:REFERENCE]
+    return {
+        way: naturalness(rows, split.train.images, reference) for way, rows in (images | {"noise": noise(seed)}).items()
+    }
