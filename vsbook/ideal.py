@@ -27,6 +27,7 @@ __all__ = [
     "ideal_outputs",
     "in_eval_mode",
     "lowest_quarter",
+    "nearest_outputs",
     "output_statistics",
     "start_images",
 ]
@@ -193,6 +194,23 @@ def ideal_outputs(outputs, reading: str) -> Float[np.ndarray, "m m"]:
     return np.where(np.eye(len(low), dtype=bool), high, others)
 
 
+def nearest_outputs(outputs, ideal) -> Int[np.ndarray, " m"]:
+    """For each ideal output, a row of (m, k), the index of the nearest of the outputs (N, k): the min-img.
+
+    Raises:
+        BadInput: if they aren't finite numbers, one row of k an image and a class.
+
+    Source: section 2.4, paragraph 4 of the paper.
+
+    >>> nearest_outputs([[5, 0], [1, 3]], [[5, 1], [0, 3], [9, 0]]).tolist()
+    [0, 1, 0]
+    """
+    outputs, ideal = as_vectors(outputs, None, "outputs"), as_vectors(ideal, None, "ideal")
+    if outputs.ndim != 2 or ideal.ndim != 2 or outputs.shape[1] != ideal.shape[1]:
+        raise BadInput(f"ideal: expected rows like those of {outputs.shape}, got {ideal.shape}; take one network's")
+    return cdist(ideal, outputs).argmin(axis=1)
+
+
 def lowest_quarter(distances: Float[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
     """Which distances are at most the 25th percentile (NumPy's, between two values by proportion).
 
@@ -290,15 +308,14 @@ def _by_class(labels: np.ndarray, values: np.ndarray, ideal: np.ndarray):
 
 
 def _single_images(data: Images, values: np.ndarray, ideal: np.ndarray, averages: np.ndarray) -> dict:
-    anywhere, inside, medoids = [], [], []
+    inside, medoids = [], []
     for (distances, own), average in zip(_by_class(data.labels, values, ideal), averages, strict=True):
         members = np.flatnonzero(own)
-        anywhere.append(distances.argmin())
         inside.append(members[distances[own].argmin()])
         # the sum of squared distances to the members is smallest where the distance to their mean is
         medoids.append(members[cdist(data.images[own], average[None]).argmin()])
     names = ("min-img", "min-img of the class", "medoid")
-    return {name: np.array(rows) for name, rows in zip(names, (anywhere, inside, medoids), strict=True)}
+    return dict(zip(names, (nearest_outputs(values, ideal), np.array(inside), np.array(medoids)), strict=True))
 
 
 def _averages_of_quarters(data: Images, values: np.ndarray, ideal: np.ndarray) -> dict:
