@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from vsbook.checks import one_of, whole_number
+from vsbook.invertible import CouplingNetwork, ToyCoupling
 
 __all__ = ["NETWORKS", "create", "fcnn1", "fcnn5", "resnet18"]
 
@@ -70,6 +71,8 @@ NETWORKS = {
     "fcnn5_leaky_relu": partial(fcnn5, nn.LeakyReLU),  # its range is all of R
     "fcnn5_relu": partial(fcnn5, nn.ReLU),  # not one to one
     "resnet18": resnet18,
+    "invertible": CouplingNetwork,
+    "invertible_toy": ToyCoupling,
 }
 
 
