@@ -15,7 +15,7 @@ from scipy.fft import dct
 from scipy.linalg import hadamard
 from torch import nn
 
-from vsbook.checks import BadInput, instance_of
+from vsbook.checks import BadInput, instance_of, whole_number
 
 __all__ = ["CouplingNetwork", "Invertible", "ToyCoupling", "cosine_matrix", "jacobians"]
 
@@ -25,7 +25,7 @@ PIXELS, LOGITS, SIDE = 784, 10, 28
 class Invertible(nn.Module):
     """A map of images to 784 coordinates and back; the first ten are the logits, the other 774 the spare coordinates.
 
-    A subclass has the map itself as `encode` (N, 784) to (N, 784), and its inverse as `decode`.
+    A subclass has the map itself as `_encode` (N, 784) to (N, 784), and its inverse as `_decode`.
     """
 
     def transform(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,7 +41,7 @@ class Invertible(nn.Module):
         >>> tuple(logits.shape), tuple(spare.shape)
         ((2, 10), (2, 774))
         """
-        coordinates = self.encode(self._images(images))
+        coordinates = self._encode(self._images(images))
         return coordinates[:, :LOGITS], coordinates[:, LOGITS:]
 
     def invert(self, logits: torch.Tensor, spare: torch.Tensor) -> torch.Tensor:
@@ -60,10 +60,8 @@ class Invertible(nn.Module):
         """
         logits, spare = self._checked(logits, "logits", LOGITS), self._checked(spare, "spare", PIXELS - LOGITS)
         if len(logits) != len(spare):
-            raise BadInput(
-                f"spare: expected one row for each of {len(logits)} rows of logits, got {len(spare)}; pass them together"
-            )
-        return self.decode(torch.cat([logits, spare], dim=1))
+            raise BadInput(f"spare: expected one row for each of {len(logits)} of logits, got {len(spare)}; match them")
+        return self._decode(torch.cat([logits, spare], dim=1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """The ten logits (N, 10): `transform` without the spare coordinates."""
@@ -95,7 +93,7 @@ class ToyCoupling(Invertible):
     which pass unchanged. The Jacobian is I above and [C I] below, whatever C: the determinant is 1.
 
     >>> sum(p.numel() for p in ToyCoupling().parameters())
-    144682
+    144706
     """
 
     def __init__(self):
@@ -107,11 +105,11 @@ class ToyCoupling(Invertible):
             *(nn.Flatten(), nn.Linear(64 * 7 * 7, 40), nn.ReLU(), nn.Linear(40, LOGITS)),
         )
 
-    def encode(self, images: Float[torch.Tensor, "N 784"]) -> Float[torch.Tensor, "N 784"]:
+    def _encode(self, images: Float[torch.Tensor, "N 784"]) -> Float[torch.Tensor, "N 784"]:
         """The coupling."""
         return torch.cat([images[:, :LOGITS] + self._shift(images), images[:, LOGITS:]], dim=1)
 
-    def decode(self, coordinates: Float[torch.Tensor, "N 784"]) -> Float[torch.Tensor, "N 784"]:
+    def _decode(self, coordinates: Float[torch.Tensor, "N 784"]) -> Float[torch.Tensor, "N 784"]:
         """The coupling undone: the pixels that passed say what was added to the others."""
         return torch.cat([coordinates[:, :LOGITS] - self._shift(coordinates), coordinates[:, LOGITS:]], dim=1)
 
@@ -123,11 +121,14 @@ class ToyCoupling(Invertible):
 def cosine_matrix(size: int) -> Float[np.ndarray, "size size"]:
     """The orthogonal matrix of the discrete cosine transform (type II), one cosine a row, the constant one first.
 
+    Raises:
+        BadInput: unless `size` is a whole number of at least 1.
+
     >>> D = cosine_matrix(7)
     >>> bool(np.allclose(D @ D.T, np.eye(7))), bool(np.allclose(D[0], 7**-0.5))
     (True, True)
     """
-    return dct(np.eye(size), norm="ortho", axis=0)
+    return dct(np.eye(whole_number(size, "size", 1)), norm="ortho", axis=0)
 
 
 class CouplingNetwork(Invertible):
@@ -163,20 +164,20 @@ class CouplingNetwork(Invertible):
                     self.chain.append(modules.Fixed1x1Conv, M=mixing)
                 self.chain.append(modules.GLOWCouplingBlock, subnet_constructor=_inside(inside), clamp=self.CLAMP)
 
-    def encode(self, images: Float[torch.Tensor, "N 784"]) -> Float[torch.Tensor, "N 784"]:
+    def _encode(self, images: Float[torch.Tensor, "N 784"]) -> Float[torch.Tensor, "N 784"]:
         """The chain, then cosines, then the constant coefficients first."""
         maps, _ = self.chain(images.reshape(-1, 1, SIDE, SIDE))
         cosines = _cosines(maps.dtype)
         return (cosines @ maps @ cosines.T).flatten(2).mT.flatten(1)  # (N, 49 coefficients, 16 maps) as rows
 
-    def decode(self, coordinates: Float[torch.Tensor, "N 784"]) -> Float[torch.Tensor, "N 784"]:
-        """Each step of `encode` undone, last to first."""
+    def _decode(self, coordinates: Float[torch.Tensor, "N 784"]) -> Float[torch.Tensor, "N 784"]:
+        """Each step of `_encode` undone, last to first."""
         cosines = _cosines(coordinates.dtype)
         maps = cosines.T @ coordinates.reshape(-1, 49, 16).mT.reshape(-1, 16, 7, 7) @ cosines
         return self.chain(maps, rev=True)[0].flatten(1)
 
     def log_determinant(self, images: torch.Tensor) -> torch.Tensor:
-        """log |det J| at each image (N,): the sum of the logarithms of all scales.
+        """Logarithm of |det J| at each image (N,): the sum of the logarithms of all scales.
 
         Raises:
             BadInput: as `transform`.
@@ -220,5 +221,5 @@ def jacobians(network: Invertible, images: torch.Tensor) -> Float[np.ndarray, "N
 def _jacobian(network: Invertible, row: torch.Tensor) -> np.ndarray:
     """784 copies of one image, and of the coordinates of copy i the gradient of the i-th alone."""
     copies = row.repeat(PIXELS, 1).requires_grad_()
-    coordinates = network.encode(copies)
+    coordinates = network._encode(copies)
     return torch.autograd.grad(coordinates, copies, torch.eye(PIXELS, dtype=row.dtype))[0].double().numpy()
