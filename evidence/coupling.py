@@ -7,6 +7,7 @@ whole ResNet18 gets wrong, since only that of seed 0 ships.
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ PROBED = 20_000  # training images that a probe learns from
 PAIRS = 100  # of test images of different digits
 STEPS = np.linspace(0, 1, 9)
 GREY_LEVEL = 1 / 255
+LOOKED_AT = 1000  # test images that an independent network is shown
 DRAWS = 10_000
 QUANTILES = {"smallest": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "largest": 1.0}
 TAKEN = "test images taken for another digit"
@@ -145,8 +147,10 @@ def nearest(images: np.ndarray) -> np.ndarray:
     """Distance of each image to the nearest of the 60,000 training images, in length of the difference."""
     train = mnist().train_images.reshape(60_000, -1).astype(np.float32) / 255
     images = images.astype(np.float32)
-    squares = [(part**2).sum(axis=1)[:, None] - 2 * part @ train.T for part in np.array_split(images, 10)]
-    return np.sqrt(np.maximum(np.concatenate([part + (train**2).sum(axis=1) for part in squares]).min(axis=1), 0))
+    lengths = (train**2).sum(axis=1)
+    parts = [images[k : k + 500] for k in range(0, len(images), 500)]  # 500 rows of 60,000 distances take 120 MB
+    squares = [(part**2).sum(axis=1) + (lengths - 2 * part @ train.T).min(axis=1) for part in parts]
+    return np.sqrt(np.maximum(np.concatenate(squares), 0))
 
 
 def shown(images: np.ndarray, *wanted: np.ndarray) -> dict[str, float]:
@@ -217,7 +221,7 @@ def codes(model: Invertible, test: Images) -> dict[str, float]:
     outputs, spare = coordinates(model, test.images)
     images = pictures(model, outputs, torch.zeros_like(spare))
     error = np.square(images - test.images).sum(axis=1).mean()
-    return shown(images, test.labels) | {
+    return shown(images[:LOOKED_AT], test.labels[:LOOKED_AT]) | {
         "squared error": float(error),
         "share of the variance": float(1 - error / test.images.var(axis=0).sum()),
         "mean length of the logits": float(outputs.norm(dim=1).mean()),
@@ -235,7 +239,7 @@ def observe(name: str, seed: int) -> dict:
         "reconstruction, float64": reconstruction(network_of(name, seed).double(), test.images.astype(float)),
         "after noise": after_noise(model, test.images, generator),
         "class information, percent": class_information(model, split.train, test),
-        "test images": shown(test.images, test.labels),
+        "test images": shown(test.images[:LOOKED_AT], test.labels[:LOOKED_AT]),
         "test images from their logits": codes(model, test),
         "class means": class_means(model, split.train),
         "swapped": swapped(model, test),
@@ -291,21 +295,30 @@ def resampled(gains: np.ndarray) -> list[float]:
     return np.quantile(draws @ values / gains.size, [0.025, 0.975]).tolist()
 
 
-def summary(name: str) -> list[dict]:
-    """For each seed what a page shows of a network; the long lists stay in the observations."""
-    rows = []
-    for seed in SEEDS:
-        found = observed(name, seed)
-        conditions = found.pop("Jacobian")["condition number"]
-        found["accuracy in percent"] = 100 - len(found.pop(TAKEN)) / 100
-        found["condition number"] = dict(zip(QUANTILES, np.quantile(conditions, list(QUANTILES.values())), strict=True))
-        rows.append(found)
-    return rows
+def summary(name: str, seed: int) -> dict:
+    """What a page shows of a network; the long lists stay in the observations."""
+    found = observed(name, seed)
+    conditions = found.pop("Jacobian")["condition number"]
+    found["accuracy in percent"] = 100 - len(found.pop(TAKEN)) / 100
+    levels = np.quantile(conditions, list(QUANTILES.values())).tolist()
+    return found | {"condition number": dict(zip(QUANTILES, levels, strict=True))}
+
+
+def mean(entries: list):
+    """The mean of numbers, and of lists and dictionaries of them, leaf by leaf."""
+    first = entries[0]
+    if isinstance(first, dict):
+        return {key: mean([entry[key] for entry in entries]) for key in first}
+    if isinstance(first, list):
+        return [mean(list(parts)) for parts in zip(*entries, strict=True)]
+    return float(np.mean(entries))
 
 
 def invertible_networks_keep_up() -> Measurement:
-    networks = ("invertible", "invertible_toy", "invertible-plain")
-    recipes = {name: VARIANTS[name][1].__dict__ for name in networks}
+    names = {"network": "invertible", "toy": "invertible_toy", "without the terms": "invertible-plain"}
+    every = {key: [summary(name, seed) for seed in SEEDS] for key, name in names.items()}
+    exact = [row for key in ("network", "toy") for row in every[key]]
+    read = [path(name, seed) for path in (checkpoint_path, observations_path) for name in VARIANTS for seed in SEEDS]
     return Measurement(
         "test accuracy of the invertible network minus that of ResNet18",
         {seed: difference("invertible", "resnet18", seed) for seed in SEEDS},
@@ -314,19 +327,22 @@ def invertible_networks_keep_up() -> Measurement:
             "runs": {seed: difference("invertible_toy", "resnet18", seed) for seed in SEEDS},
         },
         {
-            "network": summary("invertible"),
-            "toy": summary("invertible_toy"),
-            "without the terms": summary("invertible-plain"),
+            "largest error of a pixel": {
+                kind: max(row[f"reconstruction, {kind}"]["largest pixel"] for row in exact)
+                for kind in ("float32", "float64")
+            },
+            **{key: mean(rows) for key, rows in every.items()},
+            **{f"{key}, each seed": rows for key, rows in every.items()},
+            "condition numbers of seed 0": {
+                key: observed(name, 0)["Jacobian"]["condition number"] for key, name in names.items()
+            },
             "accuracy of ResNet18": [100 * float(hits("resnet18", seed).mean()) for seed in SEEDS],
             "against ResNet18": paired("invertible", "resnet18"),
             "toy against ResNet18": paired("invertible_toy", "resnet18"),
             "cost of the terms": paired("invertible", "invertible-plain"),
-            "recipes": recipes,
+            "recipes": {key: asdict(VARIANTS[name][1]) for key, name in names.items()},
         },
-        [
-            ERRORS,
-            *(path(name, seed) for path in (checkpoint_path, observations_path) for name in networks for seed in SEEDS),
-        ],
+        [ERRORS, *read],
     )
 
 

@@ -85,7 +85,7 @@ def rate(share: float, recipe: CouplingRecipe) -> float:
     """The learning rate when that share of the steps is done: up along a half cosine, and down along another."""
     up = share < recipe.warming
     along = share / recipe.warming if up else (1 - share) / (1 - recipe.warming)
-    return recipe.learning_rate * (1 - np.cos(np.pi * along)) / 2
+    return float(recipe.learning_rate * (1 - np.cos(np.pi * along)) / 2)  # a plain one, as the state asks
 
 
 def fit(model: Invertible, data: Images, recipe: CouplingRecipe, seed: int, state: Path) -> None:

@@ -220,6 +220,7 @@ def jacobians(network: Invertible, images: torch.Tensor) -> Float[np.ndarray, "N
 
 def _jacobian(network: Invertible, row: torch.Tensor) -> np.ndarray:
     """784 copies of one image, and of the coordinates of copy i the gradient of the i-th alone."""
-    copies = row.repeat(PIXELS, 1).requires_grad_()
-    coordinates = network._encode(copies)
+    with torch.enable_grad():  # whatever the caller has switched off
+        copies = row.repeat(PIXELS, 1).requires_grad_()
+        coordinates = network._encode(copies)
     return torch.autograd.grad(coordinates, copies, torch.eye(PIXELS, dtype=row.dtype))[0].double().numpy()
