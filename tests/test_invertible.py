@@ -15,7 +15,7 @@ from vsbook.checks import BadInput
 from vsbook.data import Images, mnist
 from vsbook.invertible import CouplingNetwork, Invertible, cosine_matrix, jacobians
 from vsbook.models import create
-from vsbook.training import ASSETS, evaluate, load, logits
+from vsbook.training import ASSETS, evaluate, load, load_checkpoint, logits, save_checkpoint
 
 NETWORKS = ("invertible", "invertible_toy")
 laws = settings(deadline=None, derandomize=True, max_examples=20)
@@ -259,6 +259,16 @@ def test_weights_are_those_of_the_seed(name):
     assert_same_bits(weights(create(name, 5)), one)
     other = weights(create(name, 6))
     assert any(not torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_saved_in_half_precision_it_comes_back(name, tmp_path):
+    path, model = tmp_path / "one.safetensors", rough(name).half()
+    save_checkpoint(path, model, {"network": name})
+    again = load_checkpoint(path)
+    assert_same_bits(weights(again), weights(model.float()))
+    images = noise(2).double()
+    assert largest(again.double().invert(*again.transform(images)) - images) < 1e-11, "the mixing is exact in half too"
 
 
 def test_both_are_of_about_150_000_weights():

@@ -163,6 +163,8 @@ class CouplingNetwork(Invertible):
                 if number:
                     self.chain.append(modules.Fixed1x1Conv, M=mixing)
                 self.chain.append(modules.GLOWCouplingBlock, subnet_constructor=_inside(inside), clamp=self.CLAMP)
+        for parameter in self.parameters():  # FrEIA keeps transposed views, which safetensors can't save
+            parameter.data = parameter.data.contiguous()
 
     def _encode(self, images: Float[torch.Tensor, "N 784"]) -> Float[torch.Tensor, "N 784"]:
         """The chain, then cosines, then the constant coefficients first."""
