@@ -532,7 +532,8 @@ MUTANTS = {
     "slopes at the wrong side of the weight": Mutant(
         "chains",
         "self.steps:\n            before = step.before(x)\n            slopes = step.activation.derivative(before)",
-        "self.steps:\n            before = step.before(x)\n            slopes = step.activation.derivative(step.activation(before))",
+        "self.steps:\n            before = step.before(x)\n            slopes = "
+        "step.activation.derivative(step.activation(before))",
         chains("the_jacobian_is_autograds[one layer]", "the_jacobian_is_autograds[nested]"),
     ),
     "the bias not subtracted": Mutant(

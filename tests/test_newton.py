@@ -1,6 +1,7 @@
 """Whole-network inversion against finite differences, loops and closed forms, on networks that don't ship too."""
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def network(activation=nn.Tanh, seed=0, widths=(12, 9, 4), last=None):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers = []
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in pairwise(widths):
             layers += [nn.Linear(inputs, outputs), activation()]
         return nn.Sequential(*layers[:-1], *([last] if last else [])).eval()
 
