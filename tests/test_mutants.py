@@ -529,11 +529,12 @@ MUTANTS = {
         chains("training_mode_is_refused_and_kept[selu1]"),
     ),
     "ELU's alpha forgotten": Mutant("chains", "elu(m.alpha)", "elu()", chains("the_chain_is_the_network[nested]")),
-    "the first image's slopes for all": Mutant(
+    "slopes at the wrong side of the weight": Mutant(
         "chains",
-        "J = slopes * (step.weight",
-        "J = slopes[:1] * (step.weight",
-        chains("the_jacobian_is_autograds[nested]"),
+        "self.steps:\n            before = step.before(x)\n            slopes = step.activation.derivative(before)",
+        "self.steps:\n            before = step.before(x)\n            slopes = "
+        "step.activation.derivative(step.activation(before))",
+        chains("the_jacobian_is_autograds[one layer]", "the_jacobian_is_autograds[nested]"),
     ),
     "the bias not subtracted": Mutant(
         "inversion",
