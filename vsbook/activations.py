@@ -122,7 +122,11 @@ def tanh() -> Activation:
 
 
 def sigmoid() -> Activation:
-    """1 / (1 + exp(-x)): range (0, 1)."""
+    """1 / (1 + exp(-x)): range (0, 1).
+
+    >>> sigmoid()([0.0, np.log(3)]).round(9).tolist()
+    [0.5, 0.75]
+    """
     expit = scipy.special.expit
     return Activation("Sigmoid", 0.0, 1.0, expit, lambda x: expit(x) * expit(-x), scipy.special.logit)
 

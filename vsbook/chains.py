@@ -44,7 +44,11 @@ class Step:
         return FourSubspaces.of(self.weight)
 
     def before(self, x: np.ndarray) -> np.ndarray:
-        """W x + b for vectors x along the last axis: what goes into the activation."""
+        """W x + b for vectors x along the last axis: what goes into the activation.
+
+        >>> Step("only", np.array([[1.0, 2.0]]), np.array([3.0]), identity()).before(np.array([[1.0, 1.0]])).tolist()
+        [[6.0]]
+        """
         with np.errstate(over="ignore", invalid="ignore"):
             z = x @ self.weight.T + self.bias
         if not np.isfinite(z).all():
