@@ -6,7 +6,6 @@ The recipe isn't the paper's: Adam on one cycle, and training images turned, shi
 trained without them. Constants were chosen on parts of the training images and judged on the validation images.
 """
 
-import io
 import json
 import sys
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from platformdirs import user_cache_path
+from safetensors.torch import load, save
 from torch.nn import functional
 from tqdm import tqdm
 
@@ -112,19 +112,24 @@ def fit(model: Invertible, data: Images, recipe: CouplingRecipe, seed: int, stat
 
 def _suspend(state: Path, model, optimiser, done: int) -> None:
     """Weights, Adam's averages and the epochs done."""
-    packed = io.BytesIO()
-    torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "done": done}, packed)
-    write_beside(state, packed.getvalue())
+    tensors = {f"model.{name}": tensor.contiguous() for name, tensor in model.state_dict().items()}
+    for number, entry in optimiser.state_dict()["state"].items():
+        tensors |= {f"adam.{number}.{key}": value for key, value in entry.items()}
+    write_beside(state, save(tensors | {"done": torch.tensor(done)}))
 
 
 def _resume(state: Path, model, optimiser) -> int:
     """Put back what `_suspend` wrote; the epochs done, or 0."""
     if not state.exists():
         return 0
-    found = torch.load(state, weights_only=True)
-    model.load_state_dict(found["model"])
-    optimiser.load_state_dict(found["optimiser"])
-    return found["done"]
+    tensors = load(state.read_bytes())
+    model.load_state_dict({k.removeprefix("model."): t for k, t in tensors.items() if k.startswith("model.")})
+    averages = {}
+    for key in (key for key in tensors if key.startswith("adam.")):
+        _, number, name = key.split(".")
+        averages.setdefault(int(number), {})[name] = tensors[key]
+    optimiser.load_state_dict(optimiser.state_dict() | {"state": averages})
+    return int(tensors["done"])
 
 
 def train(name: str, seed: int) -> None:
