@@ -329,7 +329,7 @@ def _separations(chain: Chain, target: np.ndarray, box: tuple, tolerance: float)
         if not relaxed.excess > 0 or new <= distance * (1 + 1e-6):
             break
         distance = new
-        vectors = tuple(vector / np.abs(v).max() for vector in relaxed.multipliers)
+        vectors = tuple(vector / np.abs(v).max() + 0.0 for vector in relaxed.multipliers)  # no -0
         if np.isinf(inner).all(axis=0).any():  # there they must cancel exactly: short ones may
             vectors = tuple(np.round(vector * 2**30) / 2**30 for vector in vectors)
         vectors = (*(np.zeros_like(step.bias) for step in chain.steps[:skipped]), *vectors)
