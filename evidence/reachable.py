@@ -20,7 +20,7 @@ from vsbook.reachability import Reach, reach, trace_back
 from vsbook.training import logits
 
 OBSERVATIONS = Path(__file__).parent / "observations" / "reachable.json"
-NETWORKS = ("fcnn1", "fcnn5", "fcnn5_leaky_relu", "fcnn5_relu")
+NETWORKS = ("fcnn1", "fcnn5", "fcnn5_leaky_relu", "fcnn5_tanh", "fcnn5_relu")
 BOXES = {"pixels from 0 to 1": (0.0, 1.0), "any pixels": None}
 TOLERANCE = 1e-8
 REAL = 20  # test images whose outputs are asked for
@@ -70,11 +70,14 @@ def asked(chain: Chain, targets: np.ndarray, box, starts) -> dict:
     return counted(chain, targets, found, box)
 
 
-def backwards(chain: Chain, targets: np.ndarray) -> dict[str, int]:
-    """Where the way back through the layers ends, in the pixel box; 'image' where it arrives."""
-    traces = trace_back(chain, targets, (0.0, 1.0), TOLERANCE)
+def backwards(chain: Chain, targets: np.ndarray, box) -> dict[str, int]:
+    """Where the way back through the layers ends, and with which answer there; 'image' where it arrives."""
+    traces = trace_back(chain, targets, box, TOLERANCE)
     names = [step.name for step in reversed(chain.steps)]
-    ends = ("image" if trace.image is not None else names[len(trace.layers) - 1] for trace in traces)
+    ends = (
+        "image" if trace.image is not None else f"{names[len(trace.layers) - 1]}: {trace.layers[-1].answer}"
+        for trace in traces
+    )
     return dict(Counter(ends))
 
 
@@ -94,7 +97,9 @@ def survey(name: str, seed: int) -> dict:
     for key, rows, given in targets:
         found[key] = {label: asked(chain, rows, box, given) for label, box in BOXES.items()}
     if all(step.activation.inverse_function is not None for step in chain.steps):
-        found["back through the layers"] = {key: backwards(chain, rows) for key, rows, _ in targets}
+        found["back through the layers"] = {
+            key: {label: backwards(chain, rows, box) for label, box in BOXES.items()} for key, rows, _ in targets
+        }
     return found
 
 

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 from tests.chains_zoo import ACTIVATIONS, random_chain
 from vsbook.activations import identity, tanh
-from vsbook.certificates import OutOfRange, Separation, as_box, check_certificate
+from vsbook.certificates import OutOfRange, Separation, _largest, _pulled_back, as_box, check_certificate
 from vsbook.chains import Chain, Step
 from vsbook.checks import BadInput
 from vsbook.reachability import reach
@@ -65,6 +65,37 @@ def test_without_a_box_the_multipliers_cancel_exactly_or_prove_nothing():
     assert check_certificate(chain, [1.0, 0.0], separation(0.5, [2, -1]), None)
     assert not check_certificate(chain, [1.0, 0.0], separation(0.5, [2, -1 + 1e-15]), None)
     assert not check_certificate(chain, [1.0, 2.0], separation(0.0, [2, -1]), None)
+
+
+def test_without_a_box_an_activation_takes_its_whole_range():
+    step = Step("layer1", np.eye(1), np.zeros(1), tanh())
+    chain = Chain((step, Step("layer2", np.eye(1), np.zeros(1), identity())))
+    assert check_certificate(chain, [1.5], separation(0.4, [0], [1]), None)
+    assert not check_certificate(chain, [0.5], separation(0.0, [0], [1]), None)
+    assert not check_certificate(chain, [1.5], separation(0.4, [0.1], [1]), None)
+
+
+@pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - {"relu"}))
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_last_activation_is_inverted_to_the_safe_side(activation, sign):
+    """One unit, inputs in (-1, 1), and an output that asks for 2 or for -2: the distance is known."""
+    f = ACTIVATIONS[activation]
+    target, nearest = float(f(2.0 * sign)), float(f(1.0 * sign))
+    for more, proven in ((-1e-10, True), (1e-10, False)):
+        claim = separation(abs(target - nearest) + more, [sign])
+        assert check_certificate(layer([[1.0]], f=f), [target], claim, (-1, 1)) == proven
+
+
+def test_sums_are_rounded_outwards_to_the_next_number():
+    W, v = np.array([[0.1, 1e16], [0.2, 1.0], [0.3, -3.0]]), np.array([1.0, 1.0, 1 / 3])
+    low, high = _pulled_back(W, v)
+    exact = [sum(Fraction(w) * Fraction(y) for w, y in zip(column, v, strict=True)) for column in W.T]
+    for below, number, above in zip(low, exact, high, strict=True):
+        assert Fraction(below) <= number <= Fraction(above)
+        assert above in (below, np.nextafter(below, np.inf))
+    assert Fraction(_largest(W.T, -v, v)[0]) >= sum(
+        abs(Fraction(w)) * Fraction(y) for w, y in zip(W[:, 0], v, strict=True)
+    )
 
 
 def test_an_output_beyond_a_range():

@@ -228,6 +228,16 @@ def test_a_layer_that_cannot_go_on_is_the_last():
     assert [layer.answer for layer in trace.layers] == ["yes", "no"] and trace.image is None
 
 
+def test_the_way_back_through_the_books_networks():
+    """SELU's range stops it, with a proof for the vector that it had come to; a leaky ReLU's is all of R."""
+    images = mnist().test.images[:3].astype(float)
+    for network, answers in (("fcnn5", ["yes", "yes", "no"]), ("fcnn5_leaky_relu", ["yes"] * 5)):
+        chain = Chain.of(load(network))
+        for target, trace in zip(chain(images), trace_back(chain, chain(images)), strict=True):
+            assert [layer.answer for layer in trace.layers] == answers
+            assert trace.image is None or np.abs(chain(trace.image)[0] - target).max() < 1e-6
+
+
 # what comes in
 
 

@@ -72,7 +72,8 @@ def reach(
     from a linear programme. Several layers are not a convex problem: 'yes' comes from a search (Levenberg-Marquardt
     within the box), 'no' from a convex relaxation of the activations between bounds of their inputs, layer by layer. A
     relaxation that contains the target says nothing. No 'no' is given that `check_certificate` refuses. The linear
-    programme sees no distance below some 1e-7: a target so near to what is reachable may stay undecided.
+    programme sees no distance below some 1e-7: a target so near to what is reachable may stay undecided. So may one of
+    a single layer without box, unless the rows of W that depend on each other cancel exactly.
 
     Args:
         chain: the network; its last activation needs an inverse.
@@ -313,10 +314,11 @@ def _separations(chain: Chain, target: np.ndarray, box: tuple, tolerance: float)
     """
     skipped, inner = _bounded_part(chain.steps, *box)
     steps, f, images = chain.steps[skipped:], chain.steps[-1].activation, []
-    distance, best = 0.0, None
+    distance, claims = 0.0, []
     for _ in range(ROUNDS if len(steps) == 1 else 1):
         ends, further = _ends(f, target, distance), _ends(f, target, distance + GIVE)
-        pace = np.maximum(np.abs(further - ends) / GIVE, 1e-3) if len(steps) == 1 else np.ones_like(ends)
+        # within a thousand of each other, and at first all alike: the programme's own tolerance is no finer
+        pace = np.clip(np.abs(further - ends) / GIVE, 1e-3, 1e3) if distance else np.ones_like(ends)
         relaxed = nearest_output(steps, ends, pace, inner)
         if relaxed is None:
             break
@@ -326,13 +328,14 @@ def _separations(chain: Chain, target: np.ndarray, box: tuple, tolerance: float)
         new = _parted(f, target, v, bound)
         if not relaxed.excess > 0 or new <= distance * (1 + 1e-6):
             break
-        distance, best = new, relaxed.multipliers
-    if best is None:
-        return [], images
-    scale = np.abs(best[-1]).max()
-    vectors = (*(np.zeros_like(step.bias) for step in chain.steps[:skipped]), *(v / scale for v in best))
-    claims = [distance * share for share in SHARES if distance * share > tolerance]
-    return [Separation(vectors, claim) for claim in (*claims, tolerance)], images
+        distance = new
+        vectors = tuple(vector / np.abs(v).max() + 0.0 for vector in relaxed.multipliers)  # no -0
+        if np.isinf(inner).all(axis=0).any():  # there they must cancel exactly: short ones may
+            vectors = tuple(np.round(vector * 2**30) / 2**30 for vector in vectors)
+        vectors = (*(np.zeros_like(step.bias) for step in chain.steps[:skipped]), *vectors)
+        shares = [distance * share for share in SHARES if distance * share > tolerance]
+        claims = [Separation(vectors, claim) for claim in (*shares, tolerance)] + claims
+    return claims, images
 
 
 def _bounded_part(steps: tuple[Step, ...], low: np.ndarray, high: np.ndarray) -> tuple[int, tuple]:
