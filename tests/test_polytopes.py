@@ -36,7 +36,7 @@ def chain(seed, kind=nn.ReLU, widths=None):
             quarters = generator.integers(-6, 7, tuple(parameter.shape)) / 4
             parameter.data = torch.from_numpy(quarters).float()
     bends = [nn.LeakyReLU(0.25) if kind is nn.LeakyReLU else kind() for _ in layers]
-    return Chain.of(nn.Sequential(*itertools.chain(*zip(layers, bends, strict=True))).eval()[:-1])
+    return Chain.of(nn.Sequential(*itertools.chain(*zip(layers, bends, strict=True)))[:-1].eval())
 
 
 def patterns(network):
@@ -144,26 +144,31 @@ def test_dead_layers_and_equal_rows():
     reached = network(start)[0]
     on = pattern(network, start)
     assert invert_in_pattern(network, on, reached, start + 0.01).error < 1e-8
-    assert invert_in_pattern(network, on, reached + [0, 1], start).radius == np.inf
+    assert invert_in_pattern(network, on, reached + np.array([0, 1]), start).radius == np.inf
 
 
 # certificates
 
 
 def test_the_check_is_exact_and_refuses_what_does_not_certify():
-    network, start = chain(1), np.zeros(2)
-    on = pattern(network, start)
-    target = network(np.array([3.0, -4.0]))[0] + 20
-    found = invert_in_pattern(network, on, target, start)
-    y, outputs = found.certificate.units, found.certificate.outputs
-    assert found.radius == check_infeasible(network, on, target, found.certificate)
-    assert check_infeasible(network, on, target, Certificate(-y - 1, outputs)) == 0
-    assert check_infeasible(network, on, target, Certificate(y, -outputs)) == 0
-    assert check_infeasible(network, on, network(start)[0], found.certificate) < 1e6  # start is in the polytope
-    spoiled = Certificate(y, outputs * 1.01)
-    assert check_infeasible(network, on, target, spoiled) < 1e4
-    for change in range(len(y)):
-        assert check_infeasible(network, on, target, Certificate(y + (np.arange(len(y)) == change), outputs)) < 1e6
+    network, start = chain(6), np.zeros(3)
+    hidden = np.array([3.0, -4.0, 1.0])
+    target = network(hidden)[0]
+    answers = {tuple(on): invert_in_pattern(network, on, target, start) for on in patterns(network)}
+    mixed = {on: found for on, found in answers.items() if found.radius and found.certificate.units.any()}
+    assert len(mixed) > 10
+    for on, found in mixed.items():
+        y, outputs, on = found.certificate.units, found.certificate.outputs, np.array(on)
+        assert check_infeasible(network, on, target, Certificate(-y - 1, outputs)) == 0
+        assert check_infeasible(network, on, target, Certificate(y * 0, outputs * 0)) == 0
+        own = pattern(network, hidden)  # it has an image there: whatever is claimed holds for shorter ones alone
+        assert check_infeasible(network, own, target, found.certificate) <= np.linalg.norm(hidden)
+        generator = np.random.default_rng(0)
+        radii = [
+            check_infeasible(network, on, target, Certificate(generator.uniform(0, 1, len(y)), outputs))
+            for _ in range(3)
+        ]
+        assert max(radii) < 1e6
 
 
 @laws
