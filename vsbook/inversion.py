@@ -56,7 +56,8 @@ def invert_layers(chain: Chain, outputs, tolerance: float = 1e-6, precision: str
         precision: 'float64' or 'float32', to which the matrices and each intermediate result are rounded.
 
     Raises:
-        BadInput: for an activation without an inverse, outputs of another length or NaN.
+        BadInput: for an activation without an inverse, outputs of another length or NaN, or so large that what comes
+            on the way is beyond the precision.
 
     Source: equation (5) of the paper; subtracting the bias is our reading, see `book/notation`.
 
@@ -70,20 +71,35 @@ def invert_layers(chain: Chain, outputs, tolerance: float = 1e-6, precision: str
     """
     instance_of(chain, Chain, "chain")
     tolerance, dtype = number(tolerance, "tolerance"), PRECISIONS[one_of(precision, PRECISIONS, "precision")]
-    wanted = np.atleast_2d(as_vectors(outputs, chain.outputs, "outputs"))
+    wanted = _as_rows(outputs, chain)
     outside, depth, unreached, x = [], [], [], wanted
     for step in reversed(chain.steps):
         found = _inverse(step, x)
         outside.append(found.outside.sum(axis=1))
         depth.append(found.depth.max(axis=1))
-        z = (found.values - step.bias).astype(dtype)
-        unreached.append(_relative(step.subspaces.project_left_null(z), z))
+        z = _rounded(found.values - step.bias, dtype)
         x = _pinv(step, z, dtype)
-    with np.errstate(over="ignore"):
-        error = _relative(chain(x) - wanted, wanted)
+        unreached.append(_length(step.subspaces.project_left_null(z / _divisor(_length(z))[:, None])))
+    error = _relative(chain(x) - wanted, wanted)
     conditions = np.array([step.subspaces.condition_number for step in chain.steps])
     columns = (np.stack(rows[::-1], axis=1) for rows in (outside, depth, unreached))
     return LayerwiseInverse(x.astype(np.float64), *columns, error, conditions, tolerance)
+
+
+def _as_rows(outputs, chain: Chain) -> Float[np.ndarray, "N m"]:
+    outputs = np.atleast_2d(as_vectors(outputs, chain.outputs, "outputs"))
+    if outputs.ndim > 2:
+        raise BadInput(f"outputs: expected (N, {chain.outputs}), got shape {outputs.shape}; put all in the first axis")
+    return outputs
+
+
+def _rounded(values: np.ndarray, dtype: type) -> np.ndarray:
+    """In that type, or `BadInput` where it ends."""
+    with np.errstate(over="ignore"):
+        rounded = values.astype(dtype)
+    if not np.isfinite(rounded).all():
+        raise BadInput(f"outputs: expected {dtype.__name__} to hold what comes back, got more; scale outputs down")
+    return rounded
 
 
 def _inverse(step: Step, y: np.ndarray):
@@ -101,14 +117,28 @@ def _pinv(step: Step, z: np.ndarray, dtype: type) -> np.ndarray:
     S = step.subspaces
     if dtype is np.float64:
         return S.pinv(z)
-    inverse = ((S.row_space / S.singular_values[: S.rank]) @ S.column_space.T).astype(dtype)  # (n, m)
-    return z @ inverse.T
+    inverse = _rounded((S.row_space / S.singular_values[: S.rank]) @ S.column_space.T, dtype)  # (n, m)
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = z @ inverse.T
+    return _rounded(x, dtype)
 
 
 def _relative(difference: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Lengths of rows over those of the reference; absolute where that is zero."""
-    length = np.linalg.norm(reference.astype(np.float64), axis=1)
-    return np.linalg.norm(difference.astype(np.float64), axis=1) / np.where(length > 0, length, 1.0)
+    """Lengths of rows over those of the reference; absolute where that is zero. At most the largest of float64."""
+    with np.errstate(over="ignore"):
+        return np.minimum(_length(difference) / _divisor(_length(reference)), np.finfo(np.float64).max)
+
+
+def _length(x: np.ndarray) -> np.ndarray:
+    """Euclidean lengths of rows, from numbers of a size around 1: squares of others overflow or vanish."""
+    x = x.astype(np.float64)
+    size = _divisor(np.abs(x).max(axis=1))
+    with np.errstate(over="ignore"):
+        return size * np.linalg.norm(x / size[:, None], axis=1)
+
+
+def _divisor(sizes: np.ndarray) -> np.ndarray:
+    return np.where(sizes > 0, sizes, 1.0)
 
 
 @dataclass(frozen=True)
@@ -116,7 +146,7 @@ class ErrorBudget:
     """Relative errors of each layer's input, on the way back in float32, for N outputs and L layers in their order.
 
     `measured` is the difference from float64. `worst` is what the norm of the layer's inverse map allows, `typical`
-    what it makes of an error in a random direction; both are of first order.
+    what it makes of errors in random directions and of roundings that are independent; both are of first order.
     """
 
     measured: Float[np.ndarray, "N L"]
@@ -129,7 +159,9 @@ def error_budget(chain: Chain, outputs) -> ErrorBudget:
 
     Back through a layer the error of its output $y = f(z)$ is multiplied by $W^+ D^{-1}$, $D$ the slopes $f'(z)$: in
     length by at most its norm, $\|\Sigma_r^{-1} U_r^\top D^{-1}\|_2$, and for an error in a random direction by its
-    Frobenius norm over $\sqrt m$. Each layer adds the rounding of $z$ and of its result.
+    Frobenius norm over $\sqrt m$. Each layer adds roundings, which are relative in each element: of $z$, of the
+    matrix, and of the sums of m products. `worst` takes each at its largest and all in one direction; `typical` takes
+    them as independent, a sum's as those of a random walk.
 
     Args:
         chain: layers with activations that are one to one.
@@ -139,29 +171,43 @@ def error_budget(chain: Chain, outputs) -> ErrorBudget:
         BadInput: where an inverse on the way doesn't exist, and whatever `invert_layers` refuses.
 
     Source: the 'stable decompositions' of section 2.3, put to numbers.
+
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 2, bias=False)
+    >>> _ = layer.weight.data.copy_(torch.diag(torch.tensor([1.0, 2**-10])))
+    >>> budget = error_budget(Chain.of(layer.eval()), [[1.0, 0.0]])
+    >>> (budget.worst * 2**24).tolist()  # the output's rounding 1024 times; of z, W+, two products and a sum once
+    [[1028.0]]
     """
     if not invert_layers(chain, outputs).in_range.all():
         raise BadInput("outputs: expected some with an inverse at every layer, got others too; take those `in_range`")
     unit = np.finfo(np.float32).eps / 2
-    exact = rounded = np.atleast_2d(as_vectors(outputs, chain.outputs, "outputs"))
-    rounded = rounded.astype(np.float32)
-    typical = worst = np.full(len(exact), unit)
-    rows = []
+    usual = unit / np.sqrt(8 * np.log(2))  # root mean square, for leading digits that follow Benford's law
+    exact = _as_rows(outputs, chain)
+    rounded = _rounded(exact, np.float32)
+    came, worst, rows = np.zeros(len(exact)), np.full(len(exact), unit), []  # came: with y, before y was rounded
     for step in reversed(chain.steps):
-        z, S = step.activation.inverse(exact).values, step.subspaces
-        x = S.pinv(z - step.bias)
-        rounded = _pinv(step, (step.activation.inverse(rounded).values - step.bias).astype(np.float32), np.float32)
+        before, S, m = step.activation.inverse(exact).values, step.subspaces, len(step.bias)
+        slopes, z = step.activation.derivative(before), before - step.bias
+        x = S.pinv(z)
+        size = _divisor(_length(x))
+        rounded = _pinv(step, _rounded(step.activation.inverse(rounded).values - step.bias, np.float32), np.float32)
         back = (S.column_space / S.singular_values[: S.rank]).T  # (r, m), W+ but for an orthonormal factor
-        through = back / step.activation.derivative(z)[:, None, :]  # (N, r, m)
-        grown, added = _length(exact) / _length(x), unit * _length(z - step.bias) / _length(x)
-        worst = grown * worst * np.linalg.norm(through, 2, axis=(1, 2)) + added * np.linalg.norm(back, 2) + unit
-        size = np.sqrt(len(step.bias))
-        spread = np.linalg.norm(through, axis=(1, 2)) / size, np.linalg.norm(back) / size
-        typical = np.sqrt((grown * typical * spread[0]) ** 2 + (added * spread[1]) ** 2 + unit**2)
-        rows.append((_relative(rounded - x, x), typical, worst))
+        largest, spread = _norms(back, slopes)
+        products = _length(np.abs(z) @ np.abs(S.row_space @ back).T)
+        worst = (worst * largest * _length(exact) + (m + 2) * unit * products) / size
+        fresh = usual * np.hypot(exact / slopes, np.sqrt(2 + (m - 1) / 2) * z) * np.linalg.norm(back, axis=0)
+        came = np.hypot(came * spread / np.sqrt(m), _length(fresh))
+        rows.append((_relative(rounded - x, x), np.hypot(came / size, usual), worst))
         exact = x
     return ErrorBudget(*(np.stack(column, axis=1) for column in zip(*rows[::-1], strict=True)))
 
 
-def _length(x: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(x, axis=1)
+def _norms(back: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """(2, N): spectral and Frobenius norm of W+ D^-1, one output after the other, since all together are large."""
+    with np.errstate(over="ignore", divide="ignore"):
+        steepness = 1 / slopes
+    if not np.isfinite(steepness).all():
+        raise BadInput("outputs: expected slopes that float64 can invert, got smaller ones; leave the range's bounds")
+    singular_values = (np.linalg.svd(back * column, compute_uv=False) for column in steepness)
+    return np.array([(s.max(initial=0), np.linalg.norm(s)) for s in singular_values]).T

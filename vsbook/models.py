@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from vsbook.checks import one_of, whole_number
+from vsbook.invertible import CouplingNetwork, ToyCoupling
 
 __all__ = ["NETWORKS", "create", "fcnn1", "fcnn5", "resnet18"]
 
@@ -72,6 +73,8 @@ NETWORKS = {
     "fcnn5_relu": partial(fcnn5, nn.ReLU),  # not one to one
     "fcnn5_tanh": partial(fcnn5, nn.Tanh),
     "resnet18": resnet18,
+    "invertible": CouplingNetwork,
+    "invertible_toy": ToyCoupling,
 }
 
 

@@ -1,0 +1,389 @@
+"""Fig. 3, the text around it and the last paragraph of section 3: one function a claim.
+
+Verdicts rest on the paper's text: ideal outputs of each output's own minimum, min-img and avg-min-img over the whole
+training set. What the authors' code does instead stands in the details.
+"""
+
+import functools
+
+import numpy as np
+
+from evidence.common import AUTHORS, authors, seeds
+from evidence.networks import trained
+from evidence.observe_inputs import (
+    BOXES,
+    CODE_READING,
+    COMMON,
+    NAMES,
+    NETWORKS,
+    PAPER_READING,
+    THREE,
+    every,
+    files,
+    noise,
+    observed,
+)
+from vsbook.data import class_averages, mnist_split
+from vsbook.ideal import READINGS, ideal_outputs, output_statistics
+from vsbook.input_training import train_input
+from vsbook.kernels import two_level_share
+from vsbook.ledger import Measurement
+from vsbook.naturalness import low_frequency_share, naturalness
+
+DRAWS = 10_000
+REFERENCE = 1000  # test images whose distance to the training images is the yardstick
+STATED = {
+    "fcnn1": ["avg-img", "avg-img", "min-img", "min-img", *["avg-img"] * 3, "min-img", "avg-img", "avg-img"],
+    "fcnn5": ["min-img", "avg-img", "avg-img", *["min-img"] * 3, "avg-img", "avg-img", "min-img", "min-img"],
+    "resnet18": ["min-img", "avg-img", "min-img", "min-img", *["avg-img"] * 4, "min-img", "avg-img"],
+}
+ALSO = {("resnet18", 4): "avg-min-img"}  # the caption names 4 twice
+
+
+def largest(value) -> dict[int, float]:
+    """The largest of `value(network, seed)` over the networks, for the seeds that all have."""
+    return {seed: float(max(value(network, seed) for network in NETWORKS)) for seed in COMMON}
+
+
+def each(value) -> dict:
+    """`value(network, seed)` for each network and each seed that all have."""
+    return {network: [value(network, seed) for seed in COMMON] for network in NETWORKS}
+
+
+def ratios(network: str, seed: int, *way: str, names=THREE) -> np.ndarray:
+    """(starts, 10) distance after training over that before."""
+    found = functools.reduce(dict.__getitem__, way, observed(network, seed)[PAPER_READING])
+    return np.array([np.divide(found[name]["after"], found[name]["before"]) for name in names])
+
+
+# which start is best
+
+
+def agreement(network: str, best: list[str]) -> int:
+    """For how many digits the best start is the one that the caption of Fig. 3 names."""
+    stated = [{name, ALSO.get((network, digit), name)} for digit, name in enumerate(STATED[network])]
+    return sum(name in names for name, names in zip(best, stated, strict=True))
+
+
+def dealt(network: str, best: list[str], seed: int) -> float:
+    """97.5 % quantile of the agreement when the stated starts are dealt to the digits at random."""
+    stated = [{name, ALSO.get((network, digit), name)} for digit, name in enumerate(STATED[network])]
+    hits = np.array([[name in names for names in stated] for name in best])  # digit, start dealt to it
+    orders = np.random.default_rng([seed, 5]).permuted(np.tile(np.arange(10), (DRAWS, 1)), axis=1)
+    return float(np.quantile(hits[np.arange(10), orders].sum(axis=1), 0.975))
+
+
+def best_of(found: dict, names, trained_further: bool) -> list[str]:
+    """The name of the nearest image for each digit, after training or without."""
+    rows = [found["descent"][name]["after"] if trained_further else found["distance"][name] for name in names]
+    return [names[k] for k in np.argmin(rows, axis=0)]
+
+
+def _chosen_starts(network: str, names, trained_further: bool) -> Measurement:
+    best = {seed: best_of(found, names, trained_further) for seed, found in every(network).items()}
+    theirs = {seed: observed(network, seed)[CODE_READING] for seed in best}
+    code = {seed: best_of(found, NAMES[CODE_READING][: len(names)], trained_further) for seed, found in theirs.items()}
+    plain = {seed: [name.removesuffix(" of the class") for name in chosen] for seed, chosen in code.items()}
+    return Measurement(
+        "digits whose best start is the stated one",
+        {seed: float(agreement(network, chosen)) for seed, chosen in best.items()},
+        {
+            "what": "the stated starts dealt to the digits at random: 97.5 % quantile, the largest over the seeds",
+            "bound": max(dealt(network, chosen, seed) for seed, chosen in best.items()),
+        },
+        {
+            "best start": list(best.values()),
+            "stated": STATED[network],
+            "before training": [best_of(found, names, False) for found in every(network).values()],
+            "authors' code": {
+                "best start": list(plain.values()),
+                "digits as stated": [agreement(network, chosen) for chosen in plain.values()],
+            },
+            "best of all starts": [
+                best_of(found, list(found["distance"]), trained_further) for found in every(network).values()
+            ],
+            "distance": [found["distance"] for found in every(network).values()],
+            "distance after training": [
+                {name: of["after"] for name, of in found["descent"].items()} for found in every(network).values()
+            ],
+            "digit of the min-img": [found["digit"]["min-img"] for found in every(network).values()],
+            **_of_seed_0(network),
+        },
+        files(network),
+    )
+
+
+def _of_seed_0(network: str) -> dict:
+    """What a page draws, of the network that ships."""
+    found = observed(network, 0)
+    kept = {
+        reading: {key: found[reading][key] for key in ("ideal", "index", "digit", "left out", "descent", "box")}
+        for reading in READINGS
+    }
+    share = {"share of the own class in avg-min-img": found["share of the own class in avg-min-img"]}
+    pictures = {"avg-min-img": found["avg-min-img"]} if network == "resnet18" else {}
+    return {"seed 0": kept | share | pictures}
+
+
+def fcnn1_ideal_inputs_start() -> Measurement:
+    return _chosen_starts("fcnn1", THREE[:2], trained_further=True)
+
+
+def fcnn5_ideal_inputs_start() -> Measurement:
+    return _chosen_starts("fcnn5", THREE[:2], trained_further=True)
+
+
+def resnet18_ideal_inputs_start() -> Measurement:
+    return _chosen_starts("resnet18", THREE, trained_further=False)
+
+
+# how the chosen images look
+
+
+@functools.cache
+def looks(seed: int) -> dict[str, np.ndarray]:
+    """Two-level share and low-frequency share of every training image of a seed."""
+    images = mnist_split(seed).train.images
+    blocks = np.array_split(images, 50)
+    return {
+        "two levels": np.concatenate([two_level_share(block) for block in blocks]),
+        "low frequencies": np.concatenate([low_frequency_share(block) for block in blocks]),
+    }
+
+
+def null_of_looks(look: str, seed: int, each_class: int) -> float:
+    """97.5 % quantile of the mean over training images drawn at random, as many from each class."""
+    shares, labels = looks(seed)[look], mnist_split(seed).train.labels
+    generator = np.random.default_rng([seed, 6])
+    drawn = [generator.choice(shares[labels == digit], (DRAWS, each_class)) for digit in range(10)]
+    return float(np.quantile(np.concatenate(drawn, axis=1).mean(axis=1), 0.975))
+
+
+def averages(seed: int) -> dict[str, np.ndarray]:
+    """ResNet18's avg-img and avg-min-img, (10, 784) each."""
+    train = mnist_split(seed).train
+    kept = np.array(observed("resnet18", seed)["avg-min-img"])
+    return {"avg-img": class_averages(train.images, train.labels), "avg-min-img": kept}
+
+
+def resnet18_images_binarized() -> Measurement:
+    def share(seed):
+        return looks(seed)["two levels"][observed("resnet18", seed)[PAPER_READING]["index"]["min-img"]]
+
+    return Measurement(
+        "share of the variance of the pixels that two levels explain, mean of ten min-img",
+        {seed: float(share(seed).mean()) for seed in COMMON},
+        {
+            "what": "ten training images at random, one from each class: 97.5 % quantile, the largest over the seeds",
+            "bound": max(null_of_looks("two levels", seed, 1) for seed in COMMON),
+        },
+        {
+            "of each min-img": [share(seed) for seed in COMMON],
+            "mean of all training images": [looks(seed)["two levels"].mean() for seed in COMMON],
+            "averages": {
+                name: [two_level_share(averages(seed)[name]).mean() for seed in COMMON] for name in averages(0)
+            },
+        },
+        files("resnet18"),
+    )
+
+
+def resnet18_images_blurry() -> Measurement:
+    def share(seed):
+        return low_frequency_share(np.concatenate(list(averages(seed).values())))
+
+    return Measurement(
+        "share of the energy at low frequencies, mean of ten avg-img and ten avg-min-img",
+        {seed: float(share(seed).mean()) for seed in COMMON},
+        {
+            "what": "twenty training images at random, two from each class: 97.5 % quantile, largest over seeds",
+            "bound": max(null_of_looks("low frequencies", seed, 2) for seed in COMMON),
+        },
+        {
+            "avg-img and avg-min-img": [share(seed).reshape(2, 10).mean(axis=1) for seed in COMMON],
+            "mean of all training images": [looks(seed)["low frequencies"].mean() for seed in COMMON],
+            "min-img": [
+                looks(seed)["low frequencies"][observed("resnet18", seed)[PAPER_READING]["index"]["min-img"]].mean()
+                for seed in COMMON
+            ],
+        },
+        files("resnet18"),
+    )
+
+
+# what training the input gains
+
+
+def training_the_input_gets_closer() -> Measurement:
+    def walk(network, seed):
+        found = observed(network, seed)[PAPER_READING]
+        return [np.divide(found["random walk"][name], found["distance"][name]).max() for name in THREE]
+
+    return Measurement(
+        "distance after the descent over that before, the largest of networks, starts and digits",
+        largest(lambda network, seed: ratios(network, seed, "descent").max()),
+        {
+            "what": "as many steps of the same lengths in random directions",
+            "runs": largest(lambda network, seed: max(walk(network, seed))),
+        },
+        {
+            "largest by start": each(lambda network, seed: ratios(network, seed, "descent").max(axis=1)),
+            "mean by start": each(lambda network, seed: ratios(network, seed, "descent").mean(axis=1)),
+            "within the box, mean by start": each(
+                lambda network, seed: ratios(network, seed, "box", "none").mean(axis=1)
+            ),
+            "random walk, largest by start": each(walk),
+            "way gone, mean by start": each(
+                lambda network, seed: [
+                    np.mean(observed(network, seed)[PAPER_READING]["descent"][name]["moved"]) for name in THREE
+                ]
+            ),
+            "authors": {key: value for key, value in authors().items() if key.endswith("input_losses")},
+        },
+        [*files(*NETWORKS), AUTHORS],
+    )
+
+
+def resnet18_training_does_not_improve() -> Measurement:
+    def in_training_mode(seed):
+        found = observed("resnet18", seed)["training mode"]
+        losses = np.array([image["loss"] for images in found.values() for image in images])
+        return np.sqrt(losses[:, 1] / losses[:, 0])
+
+    every_image = [
+        image for seed in COMMON for images in observed("resnet18", seed)["training mode"].values() for image in images
+    ]
+    outputs = [
+        np.array([image["outputs"] for image in observed("resnet18", s)["training mode"]["avg-img"]]) for s in COMMON
+    ]
+    return Measurement(
+        "distance after the descent over that before, in eval mode, mean of starts and digits",
+        {seed: float(ratios("resnet18", seed, "descent").mean()) for seed in COMMON},
+        {
+            "what": "the same in training mode, with 32 copies of the image (of avg-img alone but for seed 0)",
+            "runs": {seed: float(in_training_mode(seed).mean()) for seed in COMMON},
+        },
+        {
+            "by start": [ratios("resnet18", seed, "descent").mean(axis=1) for seed in COMMON],
+            "from noise": [ratios("resnet18", seed, "descent", names=["noise"]).mean() for seed in COMMON],
+            "within the box, by start": [ratios("resnet18", seed, "box", "none").mean(axis=1) for seed in COMMON],
+            "training mode": {
+                "largest change of the distance": [np.abs(in_training_mode(seed) - 1).max() for seed in COMMON],
+                "slope over that in eval mode, largest": max(i["slope"] / i["slope in eval mode"] for i in every_image),
+                "way gone, largest": max(image["moved"] for image in every_image),
+                "spread of the outputs over images": [np.ptp(rows, axis=0).max() for rows in outputs],
+                "spread in eval mode": [
+                    np.ptp(
+                        [
+                            image["outputs in eval mode"]
+                            for image in observed("resnet18", seed)["training mode"]["avg-img"]
+                        ],
+                        axis=0,
+                    ).max()
+                    for seed in COMMON
+                ],
+            },
+            "authors": {key: value for key, value in authors().items() if key.endswith("input_losses")},
+        },
+        [*files("resnet18"), AUTHORS],
+    )
+
+
+def small_networks_easier_to_train_inputs() -> Measurement:
+    def fall(*way):
+        return each(lambda network, seed: 1 - ratios(network, seed, *way).mean())
+
+    def margin(falls):
+        return {seed: min(falls["fcnn1"][k], falls["fcnn5"][k]) - falls["resnet18"][k] for k, seed in enumerate(COMMON)}
+
+    return Measurement(
+        "relative fall of the distance, the smaller of FCNN1's and FCNN5's minus ResNet18's",
+        margin(fall("descent")),
+        {"what": "the optimiser that keeps within the pixel box, without a prior", "runs": margin(fall("box", "none"))},
+        {"fall by descent": fall("descent"), "fall within the box": fall("box", "none")},
+        files(*NETWORKS),
+    )
+
+
+def starting_from_images_is_effective() -> Measurement:
+    def over_noise(*way):
+        def ratio(network, seed):
+            found = functools.reduce(dict.__getitem__, way, observed(network, seed)[PAPER_READING])
+            best = np.min([found[name]["after"] for name in THREE], axis=0)
+            return float(np.mean(best / found["noise"]["after"]))
+
+        return ratio
+
+    return Measurement(
+        "distance reached from the best of three starts over that from noise, largest of the three networks",
+        largest(over_noise("descent")),
+        {
+            "what": "the optimiser that keeps within the pixel box, without a prior",
+            "runs": largest(over_noise("box", "none")),
+        },
+        {"descent": each(over_noise("descent")), "box": each(over_noise("box", "none"))},
+        files(*NETWORKS),
+    )
+
+
+def nearest_output_applies_to_any_network() -> Measurement:
+    def ratio(network, seed):
+        found = observed(network, seed)[PAPER_READING]
+        return float(np.mean(np.divide(found["distance"]["min-img"], found["median distance of the training images"])))
+
+    def own_class(network, seed):
+        return int(np.sum(np.array(observed(network, seed)[PAPER_READING]["digit"]["min-img"]) == np.arange(10)))
+
+    return Measurement(
+        "distance of the min-img over the median distance of the training images, largest of the three networks",
+        largest(ratio),
+        {"what": "a training image at random: the median", "bound": 1.0},
+        {"by network": each(ratio), "min-img of the class asked for": each(own_class)},
+        files(*NETWORKS),
+    )
+
+
+def extreme_outputs_give_realistic_images() -> Measurement:
+    found = {seed: _from_noise(seed) for seed in seeds("fcnn5")}
+
+    def over_limit(way):
+        return {
+            seed: float(np.mean(of[way].distances / np.quantile(of[way].reference, 0.95))) for seed, of in found.items()
+        }
+
+    ways = ("ideal outputs", "twice as far from the mean output", "outputs of test images")
+    return Measurement(
+        "distance of generated images to the training images over the 95 % quantile of test images, mean of ten digits",
+        over_limit(ways[0]),
+        {"what": f"targets {ways[1]}", "runs": over_limit(ways[1])},
+        {
+            "targets": {way: list(over_limit(way).values()) for way in ways},
+            "percentiles": {way: [of[way].percentiles for of in found.values()] for way in ways},
+            "noise itself": [
+                np.mean(of["noise"].distances / np.quantile(of["noise"].reference, 0.95)) for of in found.values()
+            ],
+        },
+        files("fcnn5"),
+    )
+
+
+def _from_noise(seed: int) -> dict:
+    """Images that FCNN5 gets from noise for three kinds of targets, and how far from the data they are."""
+    model, split = trained("fcnn5", seed), mnist_split(seed)
+    outputs = output_statistics(model, split.train.images, progress=False).values
+    ideal, mean = ideal_outputs(outputs, PAPER_READING), outputs.mean(axis=0)
+    firsts = [np.flatnonzero(split.test.labels == digit)[0] for digit in range(10)]
+    real = output_statistics(model, split.test.images[firsts], progress=False).values
+    targets = {
+        "ideal outputs": ideal,
+        "twice as far from the mean output": mean + 2 * (ideal - mean),
+        "outputs of test images": real,
+    }
+    images = {
+        way: train_input(model, noise(seed), rows, BOXES["none"], progress=False).images
+        for way, rows in targets.items()
+    }
+    reference = split.test.images[:REFERENCE]
+    return {
+        way: naturalness(rows, split.train.images, reference) for way, rows in (images | {"noise": noise(seed)}).items()
+    }

@@ -1,0 +1,159 @@
+"""What Fig. 3 needs of whole networks: ideal outputs, images that start from the data, and training the input.
+
+The small networks are looked at anew each time. Of ResNet18 only seed 0 ships: `python -m evidence.observe_inputs SEED
+CHECKPOINT` writes what it finds into `observations/` (ten to twenty minutes); without a checkpoint it takes seed 0's. A
+test repeats parts of it.
+"""
+
+import functools
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+from tqdm import tqdm
+
+from evidence.common import inputs, seeds
+from evidence.networks import trained
+from vsbook.checks import write_beside
+from vsbook.data import Images, class_averages, mnist_split
+from vsbook.ideal import READINGS, Starts, distances_to, lowest_quarter, output_statistics, start_images
+from vsbook.input_training import Descent, InBox, Trained, train_input
+from vsbook.training import load_checkpoint
+from vsbook.training_mode import copies_in_training_mode, train_copies
+
+PAPER_READING, CODE_READING = READINGS
+NETWORKS = ("fcnn1", "fcnn5", "resnet18")
+COMMON = range(3)  # seeds that all three networks have
+NAMES = {
+    PAPER_READING: ("avg-img", "min-img", "avg-min-img"),
+    CODE_READING: ("avg-img", "min-img of the class", "avg-min-img of the class"),
+}
+THREE = NAMES[PAPER_READING]
+BOXES = {prior: InBox(prior) for prior in ("none", "total variation", "nearest data")}
+
+
+def figure3_path(seed: int) -> Path:
+    """What `observe` found of ResNet18."""
+    return Path(__file__).parent / "observations" / f"figure3-resnet18-seed{seed}.json"
+
+
+def noise(seed: int) -> np.ndarray:
+    """(10, 784) uniform pixels: the start that knows no data."""
+    return np.random.default_rng([seed, 3]).random((10, 784))
+
+
+def _kept(found: Trained) -> dict:
+    """A record without its images and curves."""
+    return {name: getattr(found, name).tolist() for name in ("before", "after", "moved", "outside")}
+
+
+def random_walk(model: nn.Module, start: np.ndarray, targets: np.ndarray, found: Trained, seed: int) -> np.ndarray:
+    """Distances to the targets after as many steps of the same lengths in random directions."""
+    directions = np.random.default_rng([seed, 4]).standard_normal((len(found.lengths), *start.shape))
+    directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+    return distances_to(model, start + (found.lengths[:, :, None] * directions).sum(axis=0), targets)
+
+
+def observe_reading(model: nn.Module, data: Images, starts: Starts, distances: np.ndarray, seed: int) -> dict:
+    """Distances of every start, and of those of the reading after training, by descent and within the box."""
+    three = {name: starts.images[name] for name in NAMES[starts.reading]} | {"noise": noise(seed)}
+    further = starts.images if starts.reading == PAPER_READING else three
+    descents = {
+        name: train_input(model, images, starts.ideal, Descent(), progress=False)
+        for name, images in (three | further).items()
+    }
+    boxes = BOXES if starts.reading == PAPER_READING and seed == 0 else {"none": BOXES["none"]}
+    return {
+        "ideal": starts.ideal.tolist(),
+        "median distance of the training images": np.median(distances, axis=1).tolist(),
+        "distance": {name: values.tolist() for name, values in starts.distances.items()},
+        "index": {name: rows.tolist() for name, rows in starts.indices.items()},
+        "digit": {name: data.labels[rows].tolist() for name, rows in starts.indices.items()},
+        "left out": starts.left_out,
+        "descent": {name: _kept(found) for name, found in descents.items()},
+        "random walk": {
+            name: random_walk(model, images, starts.ideal, descents[name], seed).tolist()
+            for name, images in three.items()
+        },
+        "box": {
+            prior: {
+                name: _kept(train_input(model, images, starts.ideal, how, data.images, progress=False))
+                for name, images in three.items()
+            }
+            for prior, how in boxes.items()
+        },
+    }
+
+
+def observe(model: nn.Module, seed: int) -> dict:
+    """Both readings for one network of a seed, from one pass over its training images."""
+    data = mnist_split(seed).train
+    outputs = output_statistics(model, data.images)
+    found = {}
+    for reading in READINGS:
+        starts = start_images(model, data, outputs, reading)
+        distances = np.stack([np.linalg.norm(outputs.values - row, axis=1) for row in starts.ideal])
+        found[reading] = observe_reading(model, data, starts, distances, seed)
+        if reading == PAPER_READING:
+            shares = [(data.labels[lowest_quarter(d)] == c).mean() for c, d in enumerate(distances)]
+            found["share of the own class in avg-min-img"] = np.array(shares).tolist()
+            found["avg-min-img"] = starts.images["avg-min-img"].round(3).tolist()
+    return found
+
+
+def observe_resnet18(model: nn.Module, seed: int) -> dict:
+    """The same, how the chosen images look beside training images, and the network in training mode."""
+    found, data = observe(model, seed), mnist_split(seed).train
+    paper = found[PAPER_READING]
+    images = {"avg-img": class_averages(data.images, data.labels)}
+    images |= {"min-img": data.images[paper["index"]["min-img"]].astype(float), "avg-min-img": found["avg-min-img"]}
+    if seed:  # half a minute an image
+        images = {"avg-img": images["avg-img"]}
+    found["training mode"] = {
+        name: [_in_training_mode(model, image, t) for image, t in tqdm(list(zip(rows, paper["ideal"], strict=True)))]
+        for name, rows in images.items()
+    }
+    return found
+
+
+def _in_training_mode(model: nn.Module, image: np.ndarray, target: list) -> dict:
+    """One image as 32 copies: what the network says, how it depends on the image, and a hundred steps."""
+    seen = copies_in_training_mode(model, image)
+    reached, losses = train_copies(model, image, target, Descent(), progress=False)
+    return {
+        "outputs": seen.outputs.tolist(),
+        "outputs in eval mode": seen.evaluated.tolist(),
+        "slope": seen.slope,
+        "slope in eval mode": seen.slope_evaluated,
+        "loss": [losses[0], losses[-1]],
+        "moved": float(np.linalg.norm(reached - image)),
+    }
+
+
+@functools.cache
+def observed(network: str, seed: int) -> dict:
+    """ResNet18 from its file; the small networks anew."""
+    if network == "resnet18":
+        return json.loads(figure3_path(seed).read_text())
+    return observe(trained(network, seed), seed)
+
+
+def files(*networks: str) -> list[Path]:
+    """What a measurement over these networks read."""
+    small = [name for name in networks if name != "resnet18"]
+    return [*inputs(*small), *([figure3_path(seed) for seed in COMMON] if "resnet18" in networks else [])]
+
+
+def every(network: str) -> dict[int, dict]:
+    """The paper's reading for all seeds of a network."""
+    number_of_seeds = COMMON if network == "resnet18" else seeds(network)
+    return {seed: observed(network, seed)[PAPER_READING] for seed in number_of_seeds}
+
+
+if __name__ == "__main__":
+    number = int(sys.argv[1])
+    network = load_checkpoint(sys.argv[1]) if len(sys.argv) > 2 else trained("resnet18", number)
+    entry = observe_resnet18(network, number)
+    write_beside(figure3_path(number), (json.dumps(entry, indent=1) + "\n").encode())
