@@ -15,7 +15,7 @@ from vsbook.checks import BadInput
 from vsbook.data import Images
 from vsbook.layers import capture
 from vsbook.models import create
-from vsbook.newton import STARTS, invert, nearest_distances, starting_images
+from vsbook.newton import STARTS, invert, starting_images
 
 laws = settings(deadline=None, derandomize=True, max_examples=25)
 GENERATOR = np.random.default_rng
@@ -285,13 +285,3 @@ def test_starts_come_from_the_target_and_the_training_images_alone():
 def test_bad_starts(kind, targets, word):
     with pytest.raises(BadInput, match=word):
         starting_images(kind, network(widths=(12, 9, 10)), targets, digits())
-
-
-def test_nearest_distances_are_those_of_a_loop():
-    generator = GENERATOR(2)
-    images, others = generator.normal(size=(7, 5)), generator.normal(size=(30, 5))
-    expected = [min(np.linalg.norm(image - other) for other in others) for image in images]
-    np.testing.assert_allclose(nearest_distances(images, others), expected, rtol=1e-12)
-    assert (nearest_distances(others, others.astype(np.float32)) < 1e-6).all()
-    with pytest.raises(BadInput, match="images"):
-        nearest_distances(images, others[:, :4])

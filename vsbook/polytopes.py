@@ -16,17 +16,8 @@ from vsbook.chains import Chain
 from vsbook.checks import BadInput, as_vectors, instance_of, whole_number
 from vsbook.subspaces import FourSubspaces
 
-__all__ = [
-    "Certificate",
-    "Piece",
-    "PieceInverse",
-    "Walk",
-    "affine_piece",
-    "check_infeasible",
-    "invert_in_pattern",
-    "pattern",
-    "walk",
-]
+__all__ = ["Certificate", "Piece", "PieceInverse", "Walk"]
+__all__ += ["affine_piece", "check_infeasible", "invert_in_pattern", "pattern", "walk"]
 
 BENDING = {"ReLU", "LeakyReLU"}
 EXACT = 1e-9  # relative forward error of a solution, and by how much of a pixel's unit it may miss a facet
@@ -88,8 +79,7 @@ def pattern(chain: Chain, image) -> Bool[np.ndarray, " K"]:
     x, signs = _one(image, chain.inputs, "image"), []
     for step in chain.steps:
         before = step.before(x)
-        if step.activation.name in BENDING:
-            signs.append(before > 0)
+        signs += [before > 0] if step.activation.name in BENDING else []
         x = step.activation(before)
     return np.concatenate(signs)
 
@@ -200,8 +190,7 @@ def check_infeasible(chain: Chain, pattern, target, certificate: Certificate) ->
     Raises:
         BadInput: as `affine_piece`, or for a certificate of another shape.
     """
-    target = _one(target, chain.outputs, "target")
-    layers = _layers(chain, pattern)
+    target, layers = _one(target, chain.outputs, "target"), _layers(chain, pattern)
     bending = sum(len(on) for _, on, _ in layers if on is not None)
     units = _one(instance_of(certificate, Certificate, "certificate").units, bending, "certificate.units")
     outputs = _one(certificate.outputs, chain.outputs, "certificate.outputs")
@@ -221,7 +210,7 @@ def _radius(gap: Fraction, square: Fraction) -> float:
     """The gap over the root of the square, rounded downwards."""
     if gap <= 0:
         return 0.0
-    return float(gap) / np.sqrt(float(square)) * (1 - 1e-12) if square else np.inf
+    return float(gap) / np.sqrt(max(float(square), 1e-300)) * (1 - 1e-12) if square else np.inf
 
 
 @dataclass(frozen=True)
@@ -360,8 +349,7 @@ class _Place:
         for step, on, slopes in _layers(self.chain, self.on):
             x = step.weight @ x if moving else step.before(x)
             if on is not None:
-                sums.append(x)
-                x = slopes * x
+                sums, x = [*sums, x], slopes * x
         return np.concatenate(sums), x
 
     def _gradients(self) -> tuple[np.ndarray, np.ndarray]:
@@ -402,12 +390,9 @@ def _layers(chain: Chain, pattern) -> list[tuple]:
         came = f"{pattern.dtype} of shape {pattern.shape}"
         raise BadInput(f"pattern: expected {units} booleans, got {came}; take one of `pattern`")
     for step in chain.steps:
-        if step.activation.name == "Identity":
-            layers.append((step, None, None))
-            continue
-        on = pattern[first : first + len(step.weight)]
-        first += len(on)
-        layers.append((step, on, step.activation.derivative(np.where(on, 1.0, -1.0))))
+        on = pattern[first : first + len(step.weight)] if step.activation.name in BENDING else None
+        first += 0 if on is None else len(on)
+        layers.append((step, on, None if on is None else step.activation.derivative(np.where(on, 1.0, -1.0))))
     return layers
 
 
