@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from evidence.common import inputs, sample
-from evidence.networks import split_for, trained
+from evidence.common import sample
+from evidence.networks import checkpoint_path, split_for, trained
 from evidence.observe import write
 from vsbook.chains import Chain
 from vsbook.data import Images
@@ -203,7 +203,8 @@ def relu_needs_polytopes() -> Measurement:
             "runs": {seed: run["share found by one pseudo-inverse"] for seed, run in walked.items()},
         },
         found,
-        [OBSERVATIONS, *inputs(RELU)],
+        [OBSERVATIONS, checkpoint_path(RESNET, 0)]
+        + [checkpoint_path(name, seed) for name in (*SMOOTH, RELU) for seed in SEEDS],
     )
 
 
