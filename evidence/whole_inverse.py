@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from evidence.common import inputs, sample
-from evidence.networks import split_for, trained
+from evidence.common import sample
+from evidence.networks import checkpoint_path, split_for, trained
 from evidence.observe import write
 from vsbook.chains import Chain
 from vsbook.data import Images
 from vsbook.inversion import invert_layers
 from vsbook.ledger import Measurement
-from vsbook.newton import STARTS, invert, nearest_distances, starting_images
+from vsbook.naturalness import nearest
+from vsbook.newton import STARTS, invert, starting_images
 from vsbook.polytopes import EXACT, affine_piece, pattern, walk
 from vsbook.training import logits
 
@@ -42,7 +43,7 @@ def quality(images: np.ndarray, starts: np.ndarray | None, true: np.ndarray, tra
     outside = (images < -VISIBLE) | (images > 1 + VISIBLE)
     found = {
         "to the true image": quartiles(np.linalg.norm(images - true, axis=1) / lengths),
-        "to the nearest training image": quartiles(nearest_distances(images, train.images) / lengths),
+        "to the nearest training image": quartiles(nearest(images, train.images)[1] / lengths),
         "share of pixels outside": float(outside.mean()),
     }
     if starts is not None:
@@ -157,7 +158,7 @@ def one_step_errors(seed: int, targets, starts) -> np.ndarray:
 def nearest_control(seed: int) -> dict:
     """How far test images lie from their nearest training image, over their lengths."""
     true = sample()
-    distances = nearest_distances(true, split_for(RELU, seed).train.images)
+    _, distances = nearest(true, split_for(RELU, seed).train.images)
     return {"to the nearest training image": quartiles(distances / np.linalg.norm(true, axis=1))}
 
 
@@ -202,7 +203,8 @@ def relu_needs_polytopes() -> Measurement:
             "runs": {seed: run["share found by one pseudo-inverse"] for seed, run in walked.items()},
         },
         found,
-        [OBSERVATIONS, *inputs(RELU)],
+        [OBSERVATIONS, checkpoint_path(RESNET, 0)]
+        + [checkpoint_path(name, seed) for name in (*SMOOTH, RELU) for seed in SEEDS],
     )
 
 

@@ -19,7 +19,7 @@ from vsbook.checks import BadInput, as_real, as_vectors, instance_of, number, on
 from vsbook.data import Images, class_averages
 from vsbook.training import logits
 
-__all__ = ["STARTS", "Preimages", "invert", "nearest_distances", "starting_images"]
+__all__ = ["STARTS", "Preimages", "invert", "starting_images"]
 
 BATCH = 250  # images at a time; more take more memory and no less time
 SHORTEST = 2.0**-30  # step length at which the line search gives up
@@ -211,26 +211,3 @@ def starting_images(kind: str, model: nn.Module, targets, train: Images) -> Floa
         return train.images[firsts[(named + 1) % 10]].astype(np.float64)
     _, nearest = KDTree(logits(model, train.images).double().numpy()).query(targets)
     return train.images[nearest].astype(np.float64)
-
-
-def nearest_distances(images, others) -> Float[np.ndarray, " N"]:
-    """Distance in pixels' unit from each image (N, n) to the nearest of `others` (K, n).
-
-    The nearest one is looked for in float32, its distance is taken in float64.
-
-    Raises:
-        BadInput: if they aren't finite, or of different lengths.
-
-    >>> nearest_distances([[0.0, 0.0]], [[3.0, 4.0], [6.0, 8.0]]).tolist()
-    [5.0]
-    """
-    others = as_real(others, "others")
-    images = as_vectors(images, others.shape[-1], "images")
-    if images.ndim != 2 or others.ndim != 2:
-        raise BadInput(f"images: expected (N, n) and (K, n), got {images.shape} and {others.shape}; flatten images")
-    small = others.astype(np.float32)
-    halves = np.einsum("kn,kn->k", small, small) / 2
-    cuts = range(500, len(images), 500)  # the distances of all pairs would fill the memory
-    parts = np.split(images.astype(np.float32), cuts)
-    nearest = np.concatenate([(halves - part @ small.T).argmin(axis=1) for part in parts])
-    return np.linalg.norm(images - others[nearest], axis=1)
