@@ -154,6 +154,6 @@ def every(network: str) -> dict[int, dict]:
 
 if __name__ == "__main__":
     number = int(sys.argv[1])
-    network = load_checkpoint(sys.argv[1]) if len(sys.argv) > 2 else trained("resnet18", number)
+    network = load_checkpoint(sys.argv[2]) if len(sys.argv) > 2 else trained("resnet18", number)
     entry = observe_resnet18(network, number)
     write_beside(figure3_path(number), (json.dumps(entry, indent=1) + "\n").encode())
