@@ -34,6 +34,7 @@ VARIANTS = {
     "fcnn5": Variant("fcnn5", 5),
     "fcnn5_leaky_relu": Variant("fcnn5_leaky_relu", 3),
     "fcnn5_relu": Variant("fcnn5_relu", 3),
+    "fcnn5_tanh": Variant("fcnn5_tanh", 3),
     "fcnn1-linear": Variant("fcnn1", 5, linear=True),
     "fcnn1-linear-scale-0": Variant("fcnn1", 3, linear=True, scale=0.0),
     "fcnn1-scale-0": Variant("fcnn1", 3, scale=0.0),

@@ -15,12 +15,27 @@ import pytest
 import torch
 from torch import nn
 
-from vsbook import checks, data, kernels, layers, ledger, models, nullmodel, plots, subspaces, training
+from vsbook import (
+    activations,
+    checks,
+    data,
+    inversion,
+    kernels,
+    layers,
+    ledger,
+    models,
+    nullmodel,
+    plots,
+    subspaces,
+    training,
+)
+from vsbook.chains import Chain
 from vsbook.checks import BadInput
 from vsbook.subspaces import FourSubspaces
 
 ROOT = Path(ledger.__file__).parent.parent
 S = FourSubspaces.of([[1.0, 2, 3], [4, 5, 6]])
+CHAIN = Chain.of(nn.Sequential(nn.Linear(3, 2), nn.LeakyReLU()).eval())
 RNG = np.random.default_rng(0)
 NAN, INF = float("nan"), float("inf")
 
@@ -69,6 +84,11 @@ ARRAY_DOORS = {
     "shuffled_spectra": (lambda v: nullmodel.shuffled_spectra(v, 2, RNG), (2, 3)),
     "spectrum_test": (lambda v: nullmodel.spectrum_test(v, 2, RNG), (2, 3)),
     "identifiability, one of two": (lambda v: nullmodel.identifiability([v, np.eye(2, 3)]), (2, 3)),
+    "Chain": (CHAIN, (3,)),
+    "Chain.layer_outputs": (CHAIN.layer_outputs, (3,)),
+    "Chain.jacobian": (CHAIN.jacobian, (3,)),
+    "invert_layers": (lambda v: inversion.invert_layers(CHAIN, v), (4, 2)),
+    "error_budget": (lambda v: inversion.error_budget(CHAIN, v), (4, 2)),
 }
 
 
@@ -115,6 +135,9 @@ ANY_LENGTH_DOORS = {
     "holm": (nullmodel.holm, (3,)),
     "p_value, null": (lambda v: nullmodel.p_value(1.0, v), (3,)),
     "p_value, observed": (lambda v: nullmodel.p_value(v, [1.0, 2.0]), (3,)),
+    "Activation": (activations.selu(), (3,)),
+    "Activation.derivative": (activations.selu().derivative, (3,)),
+    "Activation.inverse": (activations.selu().inverse, (3,)),
 }
 
 
@@ -126,6 +149,8 @@ def test_doors_that_take_any_length(door, what):
         assert function(NO_NUMBERS[what](shape)) == 0.25, "a condition number may be infinite"
     elif what == "a number" and door == "p_value, observed":
         assert function(NO_NUMBERS[what](shape)) == 1.0
+    elif what == "a number" and door.startswith("Activation"):
+        function(NO_NUMBERS[what](shape))
     else:
         assert_refused(lambda: function(NO_NUMBERS[what](shape)))
     plt.close("all")
@@ -143,6 +168,10 @@ def test_the_doors_that_take_any_length_are_open(door):
 
 class Silent(nn.Module):
     """No weights."""
+
+
+def rectified():
+    return Chain.of(nn.Sequential(nn.Linear(3, 2), nn.ReLU()).eval())
 
 
 def fit(**changes):
@@ -319,6 +348,36 @@ REFUSED = {
     "a sum that overflows": lambda: FourSubspaces.of(np.full((4, 4), 1.7e308)),
     "a preimage that overflows": lambda: FourSubspaces.of(np.full((2, 2), 1e-310)).pinv([1.0, 1.0]),
     "capture of nothing": lambda: layers.capture(None, ["layer1"]).__enter__(),
+    # inverse maps
+    **{
+        f"{make.__name__} {value!r}": lambda make=make, value=value: make(value)
+        for make in (activations.elu, activations.leaky_relu, activations.softplus)
+        for value in (0, -1, NAN, INF, "1", None, True, [1.0])
+    },
+    "elu, scale 0": lambda: activations.elu(1.0, 0),
+    "elu of a range beyond float64": lambda: activations.elu(1e200, 1e200),
+    "an inverse of ReLU": lambda: activations.relu().inverse([1.0]),
+    "an inverse beyond float64": lambda: activations.leaky_relu(0.1).inverse(-1.7e308),
+    **{f"a chain of {m!r}": lambda m=m: Chain.of(m) for m in (None, "fcnn1", nn.Linear, [nn.Linear(3, 2)])},
+    "a chain of ResNet18": lambda: Chain.of(models.create("resnet18", 0).eval()),
+    "a chain in training mode": lambda: Chain.of(models.create("fcnn1", 0).train()),
+    "a chain of nothing": lambda: Chain.of(nn.Sequential()),
+    **{
+        f"{door.__name__} of {chain!r}": lambda door=door, chain=chain: door(chain, [1.0, 1.0])
+        for door in (inversion.invert_layers, inversion.error_budget)
+        for chain in (None, "fcnn1", nn.Linear(3, 2))
+    },
+    "equation (5) through ReLU": lambda: inversion.invert_layers(rectified(), [1.0, 1.0]),
+    "a budget through ReLU": lambda: inversion.error_budget(rectified(), [1.0, 1.0]),
+    **{
+        f"tolerance {t!r}": lambda t=t: inversion.invert_layers(CHAIN, [1.0, 1.0], t)
+        for t in (-1, NAN, INF, "1", None, True)
+    },
+    **{
+        f"precision {p!r}": lambda p=p: inversion.invert_layers(CHAIN, [1.0, 1.0], precision=p)
+        for p in ("float16", "", None, np.float32, ["float32"])
+    },
+    "float32 overflows": lambda: inversion.invert_layers(CHAIN, [1e39, 1e39], precision="float32"),
     # training
     **{
         f"recipe {change}": lambda change=change: training.Recipe(**change)
@@ -505,7 +564,7 @@ def test_the_import_loads_neither_torch_nor_matplotlib():
     assert done.stdout.strip() == b"[]", done.stderr
 
 
-@pytest.mark.parametrize("room", ["subspaces", "kernels", "nullmodel", "checks"])
+@pytest.mark.parametrize("room", ["subspaces", "kernels", "nullmodel", "activations", "checks"])
 def test_the_numpy_rooms_load_no_torch(room):
     code = f"import sys, vsbook.{room}; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True)

@@ -53,6 +53,18 @@ def ledger(*names):
     return [f"tests/test_ledger.py::test_{name}" for name in names]
 
 
+def activations(*names):
+    return [f"tests/test_activations.py::test_{name}" for name in names]
+
+
+def chains(*names):
+    return [f"tests/test_chains.py::test_{name}" for name in names]
+
+
+def inversion(*names):
+    return [f"tests/test_inversion.py::test_{name}" for name in names]
+
+
 MUTANTS = {
     "the left null space is the column space": Mutant(
         "subspaces",
@@ -461,6 +473,104 @@ MUTANTS = {
         'Kernels(tensors["initial"].numpy(), tensors["trained"].numpy())',
         'Kernels(tensors["trained"].numpy(), tensors["initial"].numpy())',
         checkpoints("kernels_come_back_as_they_were_saved"),
+    ),
+    "SELU's alpha and scale swapped": Mutant(
+        "activations",
+        "elu(SELU_ALPHA, SELU_SCALE)",
+        "elu(SELU_SCALE, SELU_ALPHA)",
+        activations("values_and_slopes_are_pytorchs[SELU]"),
+    ),
+    "a bound counts as taken": Mutant(
+        "activations",
+        "np.nextafter(self.low, np.inf), np.nextafter(self.high, -np.inf)",
+        "self.low, self.high - 1e-16",
+        activations("at_inside_and_beyond_a_bound"),
+    ),
+    "depth from the upper end alone": Mutant(
+        "activations",
+        "np.maximum(self.low - y, y - self.high)",
+        "y - self.high",
+        activations("at_inside_and_beyond_a_bound"),
+    ),
+    "the slope of ELU without its scale": Mutant(
+        "activations",
+        "lambda x: np.where(x > 0, scale, edge",
+        "lambda x: np.where(x > 0, 1.0, edge",
+        activations("values_and_slopes_are_pytorchs[SELU]"),
+    ),
+    "leaky ReLU not undone below zero": Mutant(
+        "activations",
+        "np.where(y > 0, y, y / slope)",
+        "np.where(y > 0, y, y * slope)",
+        activations("the_inverse_undoes_the_function[LeakyReLU]"),
+    ),
+    "softplus of an underflow": Mutant(
+        "activations",
+        "np.maximum(-np.expm1(-beta * y), TINY)",
+        "-np.expm1(-beta * y)",
+        activations("what_comes_back_is_finite_and_outside_means_outside[Softplus of 0.25]"),
+    ),
+    "a layer used twice passed over": Mutant(
+        "chains",
+        "module._modules.items()",
+        "module.named_children()",
+        chains("the_chain_is_the_network[shared]"),
+    ),
+    "another linear layer taken for one": Mutant(
+        "chains",
+        "type(module).forward is nn.Linear.forward",
+        "isinstance(module, nn.Linear)",
+        chains("no_chain[another linear layer]"),
+    ),
+    "training mode of a part overlooked": Mutant(
+        "chains",
+        "any(module.training for module in model.modules())",
+        "model.training",
+        chains("training_mode_is_refused_and_kept[selu1]"),
+    ),
+    "ELU's alpha forgotten": Mutant("chains", "elu(m.alpha)", "elu()", chains("the_chain_is_the_network[nested]")),
+    "slopes at the wrong side of the weight": Mutant(
+        "chains",
+        "self.steps:\n            before = step.before(x)\n            slopes = step.activation.derivative(before)",
+        "self.steps:\n            before = step.before(x)\n            slopes = "
+        "step.activation.derivative(step.activation(before))",
+        chains("the_jacobian_is_autograds[one layer]", "the_jacobian_is_autograds[nested]"),
+    ),
+    "the bias not subtracted": Mutant(
+        "inversion",
+        "z = _rounded(found.values - step.bias, dtype)",
+        "z = _rounded(found.values, dtype)",
+        inversion("equation_5_by_loops[identity]"),
+    ),
+    "layers in the order of the way back": Mutant(
+        "inversion",
+        "np.stack(rows[::-1], axis=1) for rows",
+        "np.stack(rows, axis=1) for rows",
+        inversion("columns_stand_in_the_order_of_the_layers"),
+    ),
+    "unreached taken from the column space": Mutant(
+        "inversion", "subspaces.project_left_null(", "subspaces.project_column(", inversion("what_no_input_reaches")
+    ),
+    "exact whenever in range": Mutant(
+        "inversion",
+        "return self.forward_error <= self.tolerance",
+        "return self.in_range",
+        inversion("what_no_input_reaches[deficient]"),
+    ),
+    "float32 in name only": Mutant(
+        "inversion",
+        "if dtype is np.float64:",
+        "if True:",
+        inversion("in_float32_every_number_on_the_way_is_one"),
+    ),
+    "a budget without slopes": Mutant(
+        "inversion",
+        "largest, spread = _norms(back, slopes)",
+        "largest, spread = _norms(back, slopes * 0 + 1)",
+        inversion("slopes_enter_the_budget"),
+    ),
+    "sums without rounding": Mutant(
+        "inversion", "np.sqrt(2 + (m - 1) / 2) * z", "z", inversion("the_budget_holds[large-1]")
     ),
     "an error that exits with 0": Mutant(
         "cli",

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717  # as PyTorch has them
+TINY = np.nextafter(0.0, 1.0)  # the smallest number above 0
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,18 @@ class Activation:
     inverse_function: Callable[[np.ndarray], np.ndarray] | None
 
     def __call__(self, x) -> Float[np.ndarray, "..."]:
-        """f(x), elementwise, in float64."""
-        return self.function(as_real(x, "x").astype(np.float64))
+        """f(x), elementwise, in float64. Raises BadInput where f(x) is beyond float64."""
+        return _within_float64(self.function, as_real(x, "x").astype(np.float64), "x")
 
     def derivative(self, x) -> Float[np.ndarray, "..."]:
         """f'(x), elementwise; at a kink the slope from the left."""
-        return self.slope(as_real(x, "x").astype(np.float64))
+        return _within_float64(self.slope, as_real(x, "x").astype(np.float64), "x")
 
     def inverse(self, y) -> Inverse:
         """The x with f(x) = y, elementwise, and what has none.
 
         Raises:
-            BadInput: for a function that isn't one to one, or numbers that aren't finite.
+            BadInput: for a function that isn't one to one, numbers that aren't finite, or an x beyond float64.
 
         Source: equation (5) of the paper.
 
@@ -86,7 +87,8 @@ class Activation:
         nearest = np.clip(y, low, high)
         outside = nearest != y
         beyond = np.maximum(self.low - y, y - self.high)
-        return Inverse(self.inverse_function(nearest), outside, np.where(outside, np.maximum(beyond, 0), 0.0))
+        values = _within_float64(self.inverse_function, nearest, "y")
+        return Inverse(values, np.asarray(outside), np.where(outside, np.maximum(beyond, 0), 0.0))
 
 
 def elu(alpha: float = 1.0, scale: float = 1.0) -> Activation:
@@ -98,6 +100,7 @@ def elu(alpha: float = 1.0, scale: float = 1.0) -> Activation:
     for value, name in ((alpha, "alpha"), (scale, "scale")):
         _positive(value, name)
     edge = scale * alpha
+    _positive(edge, "scale * alpha")
     return Activation(
         "ELU",
         -edge,
@@ -119,7 +122,11 @@ def tanh() -> Activation:
 
 
 def sigmoid() -> Activation:
-    """1 / (1 + exp(-x)): range (0, 1)."""
+    """1 / (1 + exp(-x)): range (0, 1).
+
+    >>> sigmoid()([0.0, np.log(3)]).round(9).tolist()
+    [0.5, 0.75]
+    """
     expit = scipy.special.expit
     return Activation("Sigmoid", 0.0, 1.0, expit, lambda x: expit(x) * expit(-x), scipy.special.logit)
 
@@ -142,15 +149,19 @@ def leaky_relu(slope: float = 0.01) -> Activation:
 
 
 def softplus(beta: float = 1.0) -> Activation:
-    """log(1 + exp(beta * x)) / beta: range (0, infinity). PyTorch's is x from beta * x = 20 on, 2e-9 / beta less."""
+    """log(1 + exp(beta * x)) / beta: range (0, infinity). PyTorch's is x from beta * x = 20 on, 2e-9 / beta less.
+
+    >>> softplus()(0.0).round(6).item(), softplus().inverse(np.log(2)).values.round(9).item()
+    (0.693147, 0.0)
+    """
     _positive(beta, "beta")
     return Activation(
         "Softplus",
         0.0,
         np.inf,
-        lambda x: np.logaddexp(0, beta * x) / beta,
+        lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(beta * x))) / beta,  # beta * x may overflow
         lambda x: scipy.special.expit(beta * x),
-        lambda y: y + np.log(-np.expm1(-beta * y)) / beta,
+        lambda y: y + np.log(np.maximum(-np.expm1(-beta * y), TINY)) / beta,  # beta * y may underflow
     )
 
 
@@ -162,6 +173,15 @@ def identity() -> Activation:
 def relu() -> Activation:
     """max(x, 0), which is not one to one: every negative number goes to 0. It has no inverse."""
     return Activation("ReLU", 0.0, np.inf, lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0, 1.0, 0.0), None)
+
+
+def _within_float64(function: Callable, x: np.ndarray, name: str) -> np.ndarray:
+    """The function's values, an array even for a scalar; what overflows in a branch not taken does no harm."""
+    with np.errstate(over="ignore"):
+        values = np.asarray(function(x))
+    if not np.isfinite(values).all():
+        raise BadInput(f"{name}: expected a result within float64, got a larger one; scale {name} down")
+    return values
 
 
 def _positive(value, name: str) -> None:

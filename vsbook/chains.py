@@ -5,6 +5,7 @@ Source: equation (1) of the paper, Out = f(Wx + bias), layer after layer.
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -22,13 +23,13 @@ from vsbook.activations import (
     tanh,
 )
 from vsbook.checks import BadInput, as_vectors, instance_of
-from vsbook.layers import named_weights
+from vsbook.layers import NamedWeights, named_weights
 from vsbook.subspaces import FourSubspaces
 
 __all__ = ["Chain", "Step"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One layer, Out = f(W x + b): its dotted name in the network, W (m, n) and b (m,) in float64, and f."""
 
@@ -43,11 +44,19 @@ class Step:
         return FourSubspaces.of(self.weight)
 
     def before(self, x: np.ndarray) -> np.ndarray:
-        """W x + b for vectors x along the last axis: what goes into the activation."""
-        return x @ self.weight.T + self.bias
+        """W x + b for vectors x along the last axis: what goes into the activation.
+
+        >>> Step("only", np.array([[1.0, 2.0]]), np.array([3.0]), identity()).before(np.array([[1.0, 1.0]])).tolist()
+        [[6.0]]
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = x @ self.weight.T + self.bias
+        if not np.isfinite(z).all():
+            raise BadInput(f"layer {self.name!r}: expected W x + b within float64, got more; scale the images down")
+        return z
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chain:
     """Layers one after the other. Images are flattened: (N, inputs) in, (N, outputs) out."""
 
@@ -59,9 +68,11 @@ class Chain:
 
         Linear layers, each with at most one activation after it (SELU, ELU, Tanh, Sigmoid, LeakyReLU, Softplus, ReLU,
         Identity), in Sequentials of any depth; Flatten is passed over, and Dropout, which does nothing in eval mode.
+        Hooks aren't looked at: a network whose hooks change what passes is another one.
 
         Raises:
-            BadInput: for a network in training mode, one with other layers, or weights that aren't finite.
+            BadInput: for a network in training mode, one with other layers, layers that don't fit together, or weights
+                that aren't finite.
 
         >>> from vsbook.models import create
         >>> [(step.name, step.weight.shape, step.activation.name) for step in Chain.of(create("fcnn1", 0).eval()).steps]
@@ -72,14 +83,13 @@ class Chain:
             raise BadInput("model: expected a network in eval mode, got one in training mode; call model.eval()")
         weights, steps = named_weights(model), []
         for name, module in _parts(model, ""):
-            if isinstance(module, nn.Linear):
-                layer = weights[name]
-                bias = np.zeros(len(layer.weight)) if layer.bias is None else layer.bias.astype(np.float64)
-                steps.append(Step(name, layer.weight.astype(np.float64), bias, identity()))
+            if type(module).forward is nn.Linear.forward:  # one that computes something else is no linear layer
+                steps.append(_affine(name, weights))
             else:
                 _follow(steps, name, _activation(name, module))
         if not steps:
             raise BadInput("model: expected linear layers, got none; pass a chain of them")
+        _fit_together(steps)
         return cls(tuple(steps))
 
     @property
@@ -93,7 +103,12 @@ class Chain:
         return len(self.steps[-1].weight)
 
     def layer_outputs(self, images) -> list[Float[np.ndarray, "N m"]]:
-        """What each layer gives out, activation included, for images (N, inputs) or (N, ...)."""
+        """What each layer gives out, activation included, for images (N, inputs) or (N, ...).
+
+        >>> from vsbook.models import create
+        >>> [x.shape for x in Chain.of(create("fcnn5", 0).eval()).layer_outputs(np.zeros((2, 28, 28)))]
+        [(2, 256), (2, 256), (2, 128), (2, 32), (2, 10)]
+        """
         x, outputs = self._flat(images), []
         for step in self.steps:
             x = step.activation(step.before(x))
@@ -128,11 +143,36 @@ class Chain:
 
 def _parts(module: nn.Module, name: str):
     """The layers of nested Sequentials in order, under their dotted names; what does nothing is left out."""
-    if isinstance(module, nn.Sequential):
-        for key, part in module.named_children():
+    if type(module).forward is nn.Sequential.forward:
+        for key, part in module._modules.items():  # `named_children` passes over a module that comes again
             yield from _parts(part, f"{name}.{key}".lstrip("."))
-    elif not isinstance(module, (nn.Flatten, nn.Dropout, nn.AlphaDropout)):
+    elif not _does_nothing(module):
         yield name, module
+
+
+def _does_nothing(module: nn.Module) -> bool:
+    """Whether vectors pass it unchanged in eval mode."""
+    if type(module) is nn.Flatten:
+        return (module.start_dim, module.end_dim) == (1, -1)
+    return type(module) in (nn.Dropout, nn.AlphaDropout)
+
+
+def _affine(name: str, weights: NamedWeights) -> Step:
+    if name not in weights.layers:
+        raise BadInput(f"layer {name!r}: expected real weights in memory, got none; materialise or convert them")
+    layer = weights[name]
+    bias = np.zeros(len(layer.weight)) if layer.bias is None else layer.bias.astype(np.float64)
+    return Step(name, layer.weight.astype(np.float64), bias, identity())
+
+
+def _fit_together(steps: list[Step]) -> None:
+    for before, after in pairwise(steps):
+        given, taken = len(before.weight), after.weight.shape[1]
+        if given != taken:
+            raise BadInput(
+                f"layer {after.name!r}: expected {given} inputs, what {before.name!r} gives, got {taken}; "
+                "flatten before the first layer"
+            )
 
 
 def _activation(name: str, module: nn.Module) -> Activation:
@@ -142,17 +182,27 @@ def _activation(name: str, module: nn.Module) -> Activation:
         nn.Tanh: lambda m: tanh(),
         nn.Sigmoid: lambda m: sigmoid(),
         nn.LeakyReLU: lambda m: leaky_relu(m.negative_slope),
-        nn.Softplus: lambda m: softplus(m.beta),
+        nn.Softplus: _softplus,
         nn.ReLU: lambda m: relu(),
         nn.Identity: lambda m: identity(),
     }
     if type(module) not in kinds:
-        known = ", ".join(kind.__name__ for kind in kinds)
+        known, where = ", ".join(kind.__name__ for kind in kinds), f"layer {name!r}" if name else "model"
         raise BadInput(
-            f"layer {name!r}: expected Linear, Flatten or an activation ({known}), got {type(module).__name__}; "
-            "invert this network as a whole"
+            f"{where}: expected Linear, Flatten from axis 1 or an activation ({known}), "
+            f"got {type(module).__name__}; invert this network as a whole"
         )
-    return kinds[type(module)](module)
+    try:
+        return kinds[type(module)](module)
+    except BadInput as error:
+        raise BadInput(f"layer {name!r}: {error}") from None
+
+
+def _softplus(module: nn.Softplus) -> Activation:
+    """PyTorch's jumps where it becomes x, by 2e-9 / beta at the usual threshold; at a smaller one by far more."""
+    if module.threshold < 20:
+        raise BadInput(f"threshold: expected at least 20, got {module.threshold}; it is no softplus below")
+    return softplus(module.beta)
 
 
 def _follow(steps: list[Step], name: str, activation: Activation) -> None:

@@ -4,6 +4,7 @@ Source: section 3 of the paper; the SELU on the outputs of the one-layer network
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from vsbook.checks import one_of, whole_number
+from vsbook.invertible import CouplingNetwork, ToyCoupling
 
 __all__ = ["NETWORKS", "create", "fcnn1", "fcnn5", "resnet18"]
 
@@ -26,7 +28,7 @@ def fcnn1() -> nn.Sequential:
     return nn.Sequential(OrderedDict(flatten=nn.Flatten(), layer1=nn.Linear(PIXELS, CLASSES), selu1=nn.SELU()))
 
 
-def fcnn5(activation: type[nn.Module] = nn.SELU) -> nn.Sequential:
+def fcnn5(activation: Callable[[], nn.Module] = nn.SELU) -> nn.Sequential:
     """784-256-256-128-32-10, with SELU between the layers and none after the last. Takes (N, 784) or (N, 28, 28).
 
     Its twins have another activation in the place of SELU, under the same names.
@@ -67,9 +69,12 @@ def _as_maps(_, images: tuple[torch.Tensor]) -> torch.Tensor:
 NETWORKS = {
     "fcnn1": fcnn1,
     "fcnn5": fcnn5,
-    "fcnn5_leaky_relu": partial(fcnn5, nn.LeakyReLU),  # its range is all of R
+    "fcnn5_leaky_relu": partial(fcnn5, partial(nn.LeakyReLU, 0.1)),  # its range is all of R
     "fcnn5_relu": partial(fcnn5, nn.ReLU),  # not one to one
+    "fcnn5_tanh": partial(fcnn5, nn.Tanh),
     "resnet18": resnet18,
+    "invertible": CouplingNetwork,
+    "invertible_toy": ToyCoupling,
 }
 
 

@@ -1,0 +1,103 @@
+"""Equation (5) on real outputs and on ideal ones: what section 2.4 says of inverse maps, one function a claim."""
+
+import numpy as np
+
+from evidence.common import exact, inputs, relative, sample, seeds
+from evidence.networks import trained
+from vsbook.chains import Chain
+from vsbook.inversion import LayerwiseInverse, invert_layers
+from vsbook.ledger import Measurement
+
+TWINS = ["fcnn5_leaky_relu", "fcnn5_tanh"]
+QUARTILES = [0.25, 0.5, 0.75]
+
+
+def chain(name: str, seed: int) -> Chain:
+    """A trained network in float64."""
+    return Chain.of(trained(name, seed))
+
+
+def inverse_of_sample(name: str, seed: int, precision: str = "float64") -> LayerwiseInverse:
+    """Equation (5) on the outputs of the first 1000 test images."""
+    network = chain(name, seed)
+    return invert_layers(network, network(sample()), precision=precision)
+
+
+def summary(found: LayerwiseInverse) -> dict:
+    """What the records of many outputs have in common."""
+    return {
+        "in range": found.in_range.mean(),
+        "reproduced": found.exact.mean(),
+        "mean number of values outside, by layer": found.outside.mean(axis=0),
+        "median depth of the farthest, by layer": np.median(found.depth, axis=0),
+        "quartiles of the forward error": np.quantile(found.forward_error, QUARTILES),
+        "condition numbers": found.condition_numbers,
+    }
+
+
+def _summaries(*names: str) -> dict:
+    return {name: {seed: summary(inverse_of_sample(name, seed)) for seed in seeds(name)} for name in names}
+
+
+def selu_tanh_sigmoid_invert_any_output() -> Measurement:
+    return Measurement(
+        "share of test outputs with an inverse at every layer of FCNN5",
+        {seed: inverse_of_sample("fcnn5", seed).in_range.mean() for seed in seeds("fcnn5")},
+        {
+            "what": "the twin with leaky ReLU, whose range is all of R",
+            "runs": {s: inverse_of_sample(TWINS[0], s).in_range.mean() for s in seeds(TWINS[0])},
+        },
+        _summaries("fcnn1", "fcnn5", *TWINS),
+        inputs("fcnn1", "fcnn5", *TWINS),
+    )
+
+
+def layerwise_inversion_through_layers() -> Measurement:
+    return Measurement(
+        "share of test outputs that FCNN5 gives again",
+        {seed: inverse_of_sample("fcnn5", seed).exact.mean() for seed in seeds("fcnn5")},
+        {
+            "what": "the twin with leaky ReLU, whose range is all of R",
+            "runs": {s: inverse_of_sample(TWINS[0], s).exact.mean() for s in seeds(TWINS[0])},
+        },
+        {
+            "in float32": {
+                name: {s: inverse_of_sample(name, s, "float32").exact.mean() for s in seeds(name)}
+                for name in ("fcnn1", "fcnn5", *TWINS)
+            },
+        },
+        inputs("fcnn1", "fcnn5", *TWINS),
+    )
+
+
+def layerwise_inversion() -> Measurement:
+    def error(seed: int, spoil: bool) -> float:
+        network = chain("fcnn1", seed)
+        outputs = network(sample())
+        recovered = invert_layers(network, outputs + (1e-3 if spoil else 0)).images
+        signal = network.steps[0].subspaces.project_row(sample())
+        return relative(recovered - signal, signal)
+
+    return exact("relative difference of the recovered image from the signal part", "with outputs moved by 1e-3", error)
+
+
+def _recovery(name: str, seed: int) -> np.ndarray:
+    """(1000,) how far each recovered image lies from the test image, over that one's length."""
+    x = sample()
+    return np.linalg.norm(inverse_of_sample(name, seed).images - x, axis=1) / np.linalg.norm(x, axis=1)
+
+
+def outputs_backproject_easily() -> Measurement:
+    from evidence.invertible import round_trip  # the network that is invertible by construction
+
+    errors = {s: inverse_of_sample("fcnn5", s, "float32").forward_error for s in seeds("fcnn5")}
+    return Measurement(
+        "relative error of the output after the way back and forth, float32, median",
+        {seed: np.median(values) for seed, values in errors.items()},
+        {
+            "what": "the round trip of a network that is invertible by construction, float32, median",
+            "runs": {seed: round_trip(seed) for seed in seeds("invertible")},
+        },
+        {"quartiles": {seed: np.quantile(values, QUARTILES) for seed, values in errors.items()}},
+        inputs("fcnn5", "invertible"),
+    )

@@ -1,0 +1,111 @@
+"""Which ideal outputs, and which real ones, have an image: yes with the image, no with a proof, or undecided.
+
+`python -m evidence.reachable` writes observations/reachable.json, one entry a network and seed, and goes on where it
+stopped. FCNN1 takes some ten seconds a seed, FCNN5 some five minutes.
+"""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from evidence.networks import VARIANTS, trained
+from evidence.observe import write
+from vsbook.certificates import check_certificate
+from vsbook.chains import Chain
+from vsbook.data import Split, class_averages, mnist_split
+from vsbook.reachability import Reach, reach, trace_back
+from vsbook.training import logits
+
+OBSERVATIONS = Path(__file__).parent / "observations" / "reachable.json"
+NETWORKS = ("fcnn1", "fcnn5", "fcnn5_leaky_relu", "fcnn5_relu")
+BOXES = {"pixels from 0 to 1": (0.0, 1.0), "any pixels": None}
+TOLERANCE = 1e-8
+REAL = 20  # test images whose outputs are asked for
+FURTHER = 50.0  # times the largest output: what no image comes near, so that a proof is due
+
+
+def ideal_outputs(outputs: np.ndarray) -> dict[str, np.ndarray]:
+    """(10, 10) in each reading: row c has the largest output c in its place, and lowest ones in the others."""
+    slot, largest, least = np.eye(10, dtype=bool), outputs.max(axis=0), outputs.min(axis=0)
+    return {
+        "paper": np.where(slot, largest, least),  # of each output its own minimum
+        "code": np.where(slot, largest, least[:, None]),  # the minimum of output c in all other places
+    }
+
+
+def counted(chain: Chain, targets: np.ndarray, found: tuple[Reach, ...], box) -> dict:
+    """The answers, and what they rest on, each re-checked: the images by a forward pass, the proofs by the checker."""
+    yes = [k for k, answer in enumerate(found) if answer.answer == "yes"]
+    no = [k for k, answer in enumerate(found) if answer.answer == "no"]
+    errors = [float(np.abs(chain(found[k].image)[0] - targets[k]).max()) for k in yes]
+    low, high = (-np.inf, np.inf) if box is None else box
+    return {
+        "answers": dict(Counter(answer.answer for answer in found)),
+        "each": [answer.answer for answer in found],
+        "largest forward error of a yes": max(errors, default=None),
+        "images in the box": sum(bool(np.all((found[k].image >= low) & (found[k].image <= high))) for k in yes),
+        "certificates": dict(Counter(type(found[k].certificate).__name__ for k in no)),
+        "certificates that stand": sum(check_certificate(chain, targets[k], found[k].certificate, box) for k in no),
+        "distance of the best image": [answer.distance for answer in found],
+        "distance proven": [answer.bound for answer in found],
+        "range of the image": [[float(answer.image.min()), float(answer.image.max())] for answer in found],
+    }
+
+
+def starts_for(chain: Chain, target: np.ndarray, split: Split, outputs: np.ndarray) -> np.ndarray:
+    """Two grey images, the average of the class, and the training image whose output is nearest."""
+    nearest = split.train.images[np.linalg.norm(outputs - target, axis=1).argmin()]
+    own = class_averages(split.train.images, split.train.labels)[target.argmax()]
+    return np.stack([np.full(chain.inputs, 0.5), np.full(chain.inputs, 0.1), own, nearest.astype(np.float64)])
+
+
+def asked(chain: Chain, targets: np.ndarray, box, starts) -> dict:
+    """One target at a time, each from its own starts."""
+    found = tuple(
+        reach(chain, target, box, TOLERANCE, None if starts is None else starts(target))[0] for target in targets
+    )
+    return counted(chain, targets, found, box)
+
+
+def backwards(chain: Chain, targets: np.ndarray) -> dict[str, int]:
+    """Where the way back through the layers ends, in the pixel box; 'image' where it arrives."""
+    traces = trace_back(chain, targets, (0.0, 1.0), TOLERANCE)
+    names = [step.name for step in reversed(chain.steps)]
+    ends = ("image" if trace.image is not None else names[len(trace.layers) - 1] for trace in traces)
+    return dict(Counter(ends))
+
+
+def survey(name: str, seed: int) -> dict:
+    """All of it for one network, as numbers that JSON takes."""
+    model, split = trained(name, seed), mnist_split(seed)
+    chain, outputs = Chain.of(model), logits(model, split.train.images).numpy().astype(np.float64)
+    wanted = ideal_outputs(outputs)
+
+    def starts(target):
+        return starts_for(chain, target, split, outputs)
+
+    real = chain(split.test.images[:REAL])
+    far = FURTHER * np.abs(outputs).max() * np.sign(wanted["paper"][:2])
+    targets = [*((key, rows, starts) for key, rows in wanted.items()), ("real", real, None), ("far", far, None)]
+    found = {"network": name, "seed": seed, "tolerance": TOLERANCE}
+    for key, rows, given in targets:
+        found[key] = {label: asked(chain, rows, box, given) for label, box in BOXES.items()}
+    if all(step.activation.inverse_function is not None for step in chain.steps):
+        found["back through the layers"] = {key: backwards(chain, rows) for key, rows, _ in targets}
+    return found
+
+
+def main() -> None:
+    entries = json.loads(OBSERVATIONS.read_text()) if OBSERVATIONS.exists() else {}
+    for name in sys.argv[1:] or NETWORKS:
+        for seed in range(VARIANTS[name].seeds):
+            if f"{name}-{seed}" not in entries:
+                entries[f"{name}-{seed}"] = survey(name, seed)
+                write(OBSERVATIONS, entries)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""Whole-network inversion on real outputs: Gauss-Newton from three starts, and walks over the polytopes of ReLUs.
+
+`python -m evidence.whole_inverse` surveys what is missing and writes it down run by run: half an hour on one core.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from evidence.common import inputs, sample
+from evidence.networks import split_for, trained
+from evidence.observe import write
+from vsbook.chains import Chain
+from vsbook.data import Images
+from vsbook.inversion import invert_layers
+from vsbook.ledger import Measurement
+from vsbook.newton import STARTS, invert, nearest_distances, starting_images
+from vsbook.polytopes import EXACT, affine_piece, pattern, walk
+from vsbook.training import logits
+
+OBSERVATIONS = Path(__file__).parent / "observations" / "whole-inverse.json"
+SMOOTH, RELU, RESNET = ("fcnn1", "fcnn5", "fcnn5_leaky_relu"), "fcnn5_relu", "resnet18"
+RESNET_OUTPUTS = 50  # one of its Jacobians takes as long as two hundred of FCNN5's
+SEEDS = range(3)
+WALKED = 50
+GOAL = 1e-8  # relative forward error up to which an image counts as found
+VISIBLE = 0.01  # how far outside [0, 1] a pixel counts as outside
+QUARTILES = [0.25, 0.5, 0.75]
+
+
+def quartiles(values) -> list[float]:
+    """First quartile, median, third quartile."""
+    return np.quantile(values, QUARTILES).tolist()
+
+
+def quality(images: np.ndarray, starts: np.ndarray | None, true: np.ndarray, train: Images) -> dict:
+    """How far images lie from their starts, the true images and the training images, over the true images' lengths."""
+    lengths = np.linalg.norm(true, axis=1)
+    outside = (images < -VISIBLE) | (images > 1 + VISIBLE)
+    found = {
+        "to the true image": quartiles(np.linalg.norm(images - true, axis=1) / lengths),
+        "to the nearest training image": quartiles(nearest_distances(images, train.images) / lengths),
+        "share of pixels outside": float(outside.mean()),
+    }
+    if starts is not None:
+        found["to the start"] = quartiles(np.linalg.norm(images - starts, axis=1) / lengths)
+        found["from the start to the true image"] = quartiles(np.linalg.norm(starts - true, axis=1) / lengths)
+    return found
+
+
+def outputs(name: str, seed: int, images: np.ndarray) -> np.ndarray:
+    """The network's outputs in float64: the targets."""
+    return logits(trained(name, seed).double(), images).numpy()
+
+
+def newton_run(name: str, seed: int, kind: str, count: int) -> dict:
+    """Gauss-Newton in one batch, on the outputs of the first `count` test images."""
+    model, train, true = trained(name, seed), split_for(name, seed).train, sample()[:count]
+    targets = outputs(name, seed, true)
+    starts = starting_images(kind, model, targets, train)
+    begun = time.perf_counter()
+    found = invert(model, targets, starts)
+    seconds = time.perf_counter() - begun
+    return {
+        "outputs": count,
+        "share found": float((found.errors <= GOAL).mean()),
+        "largest error": float(found.errors.max()),
+        "steps": quartiles(found.steps),
+        "most steps": int(found.steps.max()),
+        "seconds": seconds,
+        "named class is the label": float((targets.argmax(1) == split_for(name, seed).test.labels[:count]).mean()),
+    } | quality(found.images, starts, true, train)
+
+
+def newton_alone(name: str, seed: int, targets, starts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, errors and steps of Gauss-Newton, one output at a time."""
+    model = trained(name, seed)
+    pairs = tqdm(zip(targets, starts, strict=True), total=len(targets), leave=False)
+    found = [invert(model, target[None], start[None], progress=False) for target, start in pairs]
+    return tuple(np.concatenate([getattr(f, part) for f in found]) for part in ("images", "errors", "steps"))
+
+
+def walks(name: str, seed: int, targets, starts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, errors and numbers of patterns of walks."""
+    chain = Chain.of(trained(name, seed))
+    pairs = tqdm(zip(targets, starts, strict=True), total=len(targets), leave=False)
+    found = [walk(chain, target, start) for target, start in pairs]
+    return tuple(np.array([getattr(w, part) for w in found]) for part in ("image", "error", "patterns"))
+
+
+def layerwise(name: str, seed: int, targets, _) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images and errors of equation (5), one output at a time; each layer's pseudo-inverse is made once."""
+    chain = Chain.of(trained(name, seed))
+    found = [invert_layers(chain, target[None]) for target in targets]
+    errors = np.concatenate([f.forward_error for f in found])
+    return np.concatenate([f.images for f in found]), errors, np.ones(len(errors))
+
+
+METHODS = {"walk": walks, "Gauss-Newton": newton_alone, "equation (5)": layerwise}
+SIDE_BY_SIDE = [
+    (RELU, "walk"),
+    (RELU, "Gauss-Newton"),
+    ("fcnn5", "Gauss-Newton"),
+    ("fcnn5_leaky_relu", "Gauss-Newton"),
+    ("fcnn5", "equation (5)"),
+    ("fcnn5_leaky_relu", "equation (5)"),
+]
+
+
+def side_by_side(seed: int) -> dict:
+    """The ReLU twin's walk beside the inverses of the other networks: the same images, one at a time, one run."""
+    rows, true = {}, sample()[:WALKED]
+    for name, method in SIDE_BY_SIDE:
+        train, targets = split_for(name, seed).train, outputs(name, seed, true)
+        starts = starting_images("class average", trained(name, seed), targets, train)
+        begun = time.perf_counter()
+        images, errors, steps = METHODS[method](name, seed, targets, starts)
+        rows[f"{name}, {method}"] = {
+            "seconds an output": (time.perf_counter() - begun) / WALKED,
+            "share found": float((errors <= GOAL).mean()),
+            "largest error": float(errors.max()),
+            "steps": quartiles(steps),
+        } | quality(images, None if method == "equation (5)" else starts, true, train)
+    return rows
+
+
+def walk_run(seed: int, kind: str) -> dict:
+    """Walks on the outputs of the first test images."""
+    train, true = split_for(RELU, seed).train, sample()[:WALKED]
+    targets = outputs(RELU, seed, true)
+    starts = starting_images(kind, trained(RELU, seed), targets, train)
+    begun = time.perf_counter()
+    images, errors, patterns = walks(RELU, seed, targets, starts)
+    return {
+        "outputs": WALKED,
+        "share found": float((errors <= GOAL).mean()),
+        "share found by one pseudo-inverse": float((one_step_errors(seed, targets, starts) <= GOAL).mean()),
+        "largest error": float(errors.max()),
+        "patterns": quartiles(patterns),
+        "most patterns": int(patterns.max()),
+        "seconds": time.perf_counter() - begun,
+    } | quality(images, starts, true, train)
+
+
+def one_step_errors(seed: int, targets, starts) -> np.ndarray:
+    """Relative errors after one step by the pseudo-inverse of the affine map of the start's pattern."""
+    chain = Chain.of(trained(RELU, seed))
+    pieces = [affine_piece(chain, pattern(chain, start)) for start in starts]
+    rows = zip(targets, starts, pieces, strict=True)
+    images = [x + np.linalg.pinv(piece.A) @ (t - piece.A @ x - piece.c) for t, x, piece in rows]
+    return np.linalg.norm(chain(np.array(images)) - targets, axis=1) / np.linalg.norm(targets, axis=1)
+
+
+def nearest_control(seed: int) -> dict:
+    """How far test images lie from their nearest training image, over their lengths."""
+    true = sample()
+    distances = nearest_distances(true, split_for(RELU, seed).train.images)
+    return {"to the nearest training image": quartiles(distances / np.linalg.norm(true, axis=1))}
+
+
+def plan() -> dict:
+    """Every run under its key, the dearest last."""
+    runs = {f"test images, seed {seed}": (nearest_control, seed) for seed in SEEDS}
+    runs |= {f"side by side, seed {seed}": (side_by_side, seed) for seed in SEEDS}
+    runs |= {f"walk, {STARTS[0]}, seed {seed}": (walk_run, seed, STARTS[0]) for seed in SEEDS}
+    kinds = [(kind, seed) for kind in STARTS for seed in SEEDS]
+    for name in (*SMOOTH, RELU):
+        runs |= {f"{name}, {kind}, seed {seed}": (newton_run, name, seed, kind, 1000) for kind, seed in kinds}
+    runs |= {f"walk, {kind}, seed {seed}": (walk_run, seed, kind) for kind, seed in kinds[3:]}
+    runs |= {f"{RESNET}, {STARTS[0]}, seed 0": (newton_run, RESNET, 0, STARTS[0], RESNET_OUTPUTS)}
+    return runs
+
+
+def observed() -> dict:
+    """What has been written down so far."""
+    return json.loads(OBSERVATIONS.read_text()) if OBSERVATIONS.is_file() else {}
+
+
+def survey() -> None:
+    """Make the runs that are missing, and write each down at once: an interrupted survey goes on from there."""
+    found, wanted = observed(), plan()
+    for number, (key, (function, *arguments)) in enumerate(wanted.items(), start=1):
+        if key not in found:
+            begun = time.perf_counter()
+            found[key] = function(*arguments)
+            write(OBSERVATIONS, found)
+            print(f"[{number}/{len(wanted)}] {key} ({time.perf_counter() - begun:.0f} s)", flush=True)
+
+
+def relu_needs_polytopes() -> Measurement:
+    found = observed()
+    walked = {seed: found[f"walk, {STARTS[0]}, seed {seed}"] for seed in SEEDS}
+    assert GOAL >= EXACT, "a walk that converged must count as found"
+    return Measurement(
+        "share of test outputs that a walk over polytopes reaches",
+        {seed: run["share found"] for seed, run in walked.items()},
+        {
+            "what": "one pseudo-inverse of the affine map of the pattern that the walk starts in",
+            "runs": {seed: run["share found by one pseudo-inverse"] for seed, run in walked.items()},
+        },
+        found,
+        [OBSERVATIONS, *inputs(RELU)],
+    )
+
+
+if __name__ == "__main__":
+    survey()

@@ -1,0 +1,27 @@
+"""Small chains of random layers, for tests of what inverts them."""
+
+import numpy as np
+
+from vsbook.activations import elu, identity, leaky_relu, relu, selu, sigmoid, softplus, tanh
+from vsbook.chains import Chain, Step
+
+ACTIVATIONS = {
+    "selu": selu(),
+    "elu": elu(0.7, 1.3),
+    "tanh": tanh(),
+    "sigmoid": sigmoid(),
+    "leaky": leaky_relu(0.1),
+    "softplus": softplus(2.0),
+    "identity": identity(),
+    "relu": relu(),
+}
+
+
+def random_chain(widths, activations, seed: int, size: float = 1.0) -> Chain:
+    """Layers of normal weights of about `size` over the root of their inputs, and the named activations."""
+    generator, steps = np.random.default_rng(seed), []
+    for k, name in enumerate(activations):
+        shape = (widths[k + 1], widths[k])
+        weight = size * generator.standard_normal(shape) / np.sqrt(widths[k])
+        steps.append(Step(f"layer{k + 1}", weight, generator.standard_normal(shape[0]) / 2, ACTIVATIONS[name]))
+    return Chain(tuple(steps))

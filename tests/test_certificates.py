@@ -1,0 +1,177 @@
+"""Certificates against exact arithmetic over the corners of a box, and against every corruption.
+
+Where weights, targets and multipliers are small whole numbers, sums are exact and a claim holds or fails by 1.
+"""
+
+from dataclasses import replace
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tests.chains_zoo import ACTIVATIONS, random_chain
+from vsbook.activations import identity, tanh
+from vsbook.certificates import OutOfRange, Separation, as_box, check_certificate
+from vsbook.chains import Chain, Step
+from vsbook.checks import BadInput
+from vsbook.reachability import reach
+
+laws = settings(deadline=None, derandomize=True, max_examples=80)
+digits = st.integers(-4, 4).map(float)
+hidden = st.sampled_from(sorted(ACTIVATIONS))
+
+
+def layer(weight, bias=None, f=None) -> Chain:
+    weight = np.array(weight, dtype=float)
+    bias = np.zeros(len(weight)) if bias is None else np.array(bias, dtype=float)
+    return Chain((Step("layer1", weight, bias, f or identity()),))
+
+
+def separation(distance, *vectors) -> Separation:
+    return Separation(tuple(np.array(v, dtype=float) for v in vectors), distance)
+
+
+# one layer
+
+
+@laws
+@given(arrays(float, (2, 3), elements=digits), *[arrays(float, 2, elements=digits)] * 3, st.integers(0, 3))
+def test_one_layer_is_what_fractions_say_at_every_corner(weight, bias, target, y, distance):
+    """y . target - distance |y|_1 above y . (W x + b) at each corner: for whole numbers by 1 or not at all."""
+    exact = [
+        sum(
+            int(y[i]) * (sum(Fraction(int(w)) * c for w, c in zip(weight[i], corner, strict=True)) + int(bias[i]))
+            for i in range(2)
+        )
+        for corner in product((-1, 2), repeat=3)
+    ]
+    proven = int(y @ target) - distance * int(np.abs(y).sum()) > max(exact)
+    assert check_certificate(layer(weight, bias), target, separation(distance, y), (-1, 2)) == proven
+
+
+def test_sums_that_float64_rounds_are_exact():
+    """1e16 + 1 is no float64: with y = (1, 1) the largest sum is 1e16 + 1, and the target lies 1 above 1e16."""
+    chain = layer([[1e16], [1.0]])
+    assert not check_certificate(chain, [1e16, 1.0], separation(0.0, [1, 1]))
+    assert check_certificate(chain, [1e16, 2.0], separation(0.5, [0, 1]))
+
+
+def test_without_a_box_the_multipliers_cancel_exactly_or_prove_nothing():
+    chain = layer([[1, 2], [2, 4]])
+    assert check_certificate(chain, [1.0, 0.0], separation(0.5, [2, -1]), None)
+    assert not check_certificate(chain, [1.0, 0.0], separation(0.5, [2, -1 + 1e-15]), None)
+    assert not check_certificate(chain, [1.0, 2.0], separation(0.0, [2, -1]), None)
+
+
+def test_an_output_beyond_a_range():
+    chain = layer([[1.0]], f=tanh())
+    assert check_certificate(chain, [1.5], OutOfRange(0, 0.4))
+    assert not check_certificate(chain, [1.5], OutOfRange(0, 0.6))
+    assert not check_certificate(chain, [0.5], OutOfRange(0, 0.0))
+    assert not check_certificate(chain, [1.5], OutOfRange(1, 0.4))
+    assert check_certificate(chain, [-1.5], OutOfRange(0, 0.4))
+
+
+# several layers
+
+
+def proof(activation: str, seed: int):
+    """A chain in a small box, a target beyond its outputs, and the certificate that the solver finds."""
+    chain = random_chain((5, 6, 6, 3), (activation, activation, "identity"), seed)
+    box = (0.4, 0.6)
+    inside = chain(np.full(5, 0.5))[0]
+    target = inside + 3 * np.sign(np.random.default_rng(seed).standard_normal(3))
+    (found,) = reach(chain, target, box)
+    return chain, target, found.certificate, box
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_proof_holds_and_its_corruptions_do_not(activation):
+    chain, target, certificate, box = proof(activation, 1)
+    assert check_certificate(chain, target, certificate, box)
+    doubled = replace(certificate, multipliers=tuple(2 * v for v in certificate.multipliers))
+    assert check_certificate(chain, target, doubled, box)  # only directions count
+    vectors = certificate.multipliers
+    corrupted = [
+        replace(certificate, distance=10 * certificate.distance),
+        replace(certificate, distance=-1.0),
+        replace(certificate, distance=np.nan),
+        replace(certificate, multipliers=tuple(-v for v in vectors)),
+        replace(certificate, multipliers=(*vectors[:-1], -vectors[-1])),
+        replace(certificate, multipliers=tuple(0 * v for v in vectors)),
+        replace(certificate, multipliers=(*vectors[:-1], 0 * vectors[-1])),
+        replace(certificate, multipliers=(100 * vectors[0] + 100, *vectors[1:])),
+        replace(certificate, multipliers=vectors[:-1]),
+        replace(certificate, multipliers=vectors[::-1]),
+        replace(certificate, multipliers=(*vectors[:-1], vectors[-1] * np.nan)),
+        replace(certificate, multipliers=None),
+        OutOfRange(0, certificate.distance),
+        None,
+    ]
+    for wrong in corrupted:
+        assert not check_certificate(chain, target, wrong, box)
+    reached = chain(np.full(5, 0.5))[0]
+    assert not check_certificate(chain, reached, certificate, box)
+    assert not check_certificate(chain, target, certificate, (-10, 10))
+    assert not check_certificate(chain, target, certificate, None)
+    last = chain.steps[-1]
+    moved = Chain((*chain.steps[:-1], replace(last, bias=last.bias + target - reached)))  # it reaches the target
+    assert not check_certificate(moved, target, certificate, box)
+
+
+@laws
+@given(hidden, hidden, st.sampled_from(["identity", "selu", "tanh", "softplus"]), st.integers(0, 10**6))
+def test_no_multipliers_prove_that_a_reached_output_is_not(first, second, last, seed):
+    """Random ones, and those that the solver found for another target, at a distance that the output is within."""
+    generator = np.random.default_rng(seed)
+    chain = random_chain((4, 5, 3, 2), (first, second, last), seed, 2.0)
+    output = chain(generator.uniform(-1, 1, 4))[0]
+    (elsewhere,) = reach(chain, output + generator.choice([-3, 3], 2), (-1, 1))
+    known = elsewhere.certificate.multipliers if isinstance(elsewhere.certificate, Separation) else []
+    random = [generator.standard_normal(len(step.bias)) for step in chain.steps]
+    for vectors in (random, known):
+        target = output + generator.uniform(-0.01, 0.01, 2)
+        claim = Separation(tuple(vectors), float(np.abs(target - output).max()))
+        assert not check_certificate(chain, target, claim, (-1, 1))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("v", [-1.5, -0.4, 0.0, 0.3, 0.9, 2.0])
+@pytest.mark.parametrize("c", [-1.0, 1.0])
+def test_one_unit_is_bounded_as_a_fine_grid_says(activation, v, c):
+    """Two layers of one unit: the largest c f(a) - v a for a in (-2, 3), plus the largest v a; tight to the grid."""
+    f = ACTIVATIONS[activation]
+    one = Step("layer1", np.eye(1), np.zeros(1), f)
+    chain = Chain((one, replace(one, activation=identity())))
+    a = np.linspace(-2, 3, 500_001)
+    bound = (c * f(a) - v * a).max() + (v * a).max()
+    for above, proven in ((1e-4, True), (-1e-4, False)):
+        assert check_certificate(chain, [c * (bound + above)], separation(0.0, [v], [c]), (-2, 3)) == proven
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ((1, 0), "low below high"),
+        ((0, 0), "low below high"),
+        ((0, np.nan), "NaN"),
+        ((0,), "two numbers"),
+        (([0, 0, 0], 1), "vectors of 2"),
+        (3, "two numbers"),
+        ("ab", "two numbers"),
+    ],
+)
+def test_a_box_that_is_none(box, words):
+    with pytest.raises(BadInput, match=words):
+        as_box(box, 2)
+    with pytest.raises(BadInput):
+        check_certificate(layer([[1, 2]]), [1.0], separation(0.0, [1]), box)
+
+
+def test_a_target_of_another_length():
+    with pytest.raises(BadInput, match="last axis of 1"):
+        check_certificate(layer([[1, 2]]), [1.0, 2.0], separation(0.0, [1]))

@@ -1,0 +1,297 @@
+"""Whole-network inversion against finite differences, loops and closed forms, on networks that don't ship too."""
+
+import copy
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from vsbook import newton
+from vsbook.checks import BadInput
+from vsbook.data import Images
+from vsbook.layers import capture
+from vsbook.models import create
+from vsbook.newton import STARTS, invert, nearest_distances, starting_images
+
+laws = settings(deadline=None, derandomize=True, max_examples=25)
+GENERATOR = np.random.default_rng
+
+
+def network(activation=nn.Tanh, seed=0, widths=(12, 9, 4), last=None):
+    """A small chain in eval mode, with weights of a size that keeps its units away from saturation."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers = []
+        for inputs, outputs in pairwise(widths):
+            layers += [nn.Linear(inputs, outputs), activation()]
+        return nn.Sequential(*layers[:-1], *([last] if last else [])).eval()
+
+
+def outputs(model, images):
+    """In float64."""
+    return copy.deepcopy(model).double()(torch.from_numpy(images)).detach().numpy()
+
+
+class Convolutional(nn.Module):
+    """Batch normalisation, pooling and a skip: no chain."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.Linear(27, 3)
+        self.norm.running_mean.uniform_(-1, 1)
+
+    def forward(self, x):
+        x = x + self.norm(self.conv(x)).mean(1, keepdim=True)
+        return self.head(nn.functional.max_pool2d(torch.selu(self.conv(x)), 2).flatten(1))
+
+
+# the step
+
+
+@pytest.mark.parametrize("activation", [nn.Tanh, nn.SELU, nn.Softplus, nn.Sigmoid, nn.ReLU])
+def test_jacobian_is_that_of_finite_differences(activation):
+    model, x = network(activation).double(), GENERATOR(0).normal(size=(3, 12))
+    y, J = newton._linearised(model, torch.from_numpy(x))
+    for k in range(12):
+        nudge = 1e-6 * np.eye(12)[k]
+        slope = (outputs(model, x + nudge) - outputs(model, x - nudge)) / 2e-6
+        np.testing.assert_allclose(J[:, :, k].numpy(), slope, atol=1e-8)
+    np.testing.assert_array_equal(y.numpy(), outputs(model, x))
+
+
+@laws
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(0, 99))
+def test_step_is_that_of_the_pseudo_inverse(m, n, seed):
+    generator = GENERATOR(seed)
+    rank = generator.integers(0, min(m, n) + 1)
+    J = generator.normal(size=(3, m, rank)) @ generator.normal(size=(3, rank, n))
+    r = generator.normal(size=(3, m))
+    steps = newton._least_steps(torch.from_numpy(J), torch.from_numpy(r)).numpy()
+    for k in range(3):
+        np.testing.assert_allclose(steps[k], np.linalg.pinv(J[k], rcond=1e-12) @ r[k], rtol=1e-6, atol=1e-9)
+
+
+def test_step_keeps_digits_that_the_gram_matrix_loses():
+    J = np.array([[1.0, 1, 0], [1, 1 + 1e-9, 0]])  # condition number 4e9: its square is beyond float64
+    x = np.array([1.0, 2, 0])
+    step = newton._least_steps(torch.from_numpy(J)[None], torch.from_numpy(J @ x)[None]).numpy()[0]
+    np.testing.assert_allclose(step, x, atol=1e-5)
+
+
+# whole inversions
+
+
+@pytest.mark.parametrize("activation", [nn.Tanh, nn.SELU, nn.Softplus, nn.LeakyReLU, nn.Sigmoid])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_outputs_of_hidden_images_are_reached(activation, seed):
+    model, generator = network(activation, seed), GENERATOR(seed)
+    targets = outputs(model, generator.uniform(0, 1, (20, 12)))
+    starts = generator.uniform(0, 1, (20, 12))
+    found = invert(model, targets, starts, progress=False)
+    miss = np.linalg.norm(outputs(model, found.images) - targets, axis=1) / np.linalg.norm(targets, axis=1)
+    assert found.converged.all() and miss.max() < 1e-8
+    np.testing.assert_allclose(found.errors, miss, atol=1e-12)
+    np.testing.assert_allclose(found.distances, np.linalg.norm(found.images - starts, axis=1))
+
+
+def test_a_linear_network_takes_one_step_to_the_nearest_image():
+    model, generator = network(nn.Identity, widths=(12, 4)), GENERATOR(3)
+    W, b = (p.detach().double().numpy() for p in model.parameters())
+    starts, targets = generator.normal(size=(5, 12)), generator.normal(size=(5, 4))
+    found = invert(model, targets, starts, progress=False)
+    nearest = starts + (targets - starts @ W.T - b) @ np.linalg.pinv(W).T
+    assert (found.steps == 1).all()
+    np.testing.assert_allclose(found.images, nearest, atol=1e-12)
+
+
+def test_a_batch_is_its_images_one_at_a_time(monkeypatch):
+    model, generator = network(nn.SELU), GENERATOR(4)
+    targets, starts = outputs(model, generator.normal(size=(7, 12))), generator.normal(size=(7, 12))
+    together = invert(model, targets, starts, progress=False)
+    monkeypatch.setattr(newton, "BATCH", 3)
+    parts = invert(model, targets, starts, progress=False)
+    for k in range(7):
+        alone = invert(model, targets[k : k + 1], starts[k : k + 1], progress=False)
+        for batch in (together, parts):
+            assert batch.steps[k] == alone.steps[0]
+            np.testing.assert_allclose(batch.images[k], alone.images[0], atol=1e-9)
+
+
+def test_any_module_and_any_shape_of_image():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Convolutional().eval()
+    images = GENERATOR(0).uniform(0, 1, (10, 1, 6, 6))
+    found = invert(model, outputs(model, images[:5]), images[5:], progress=False)
+    assert found.images.shape == (5, 1, 6, 6) and found.converged.all()
+
+
+def test_what_the_network_does_not_see_stays_as_it_is():
+    model = network(nn.Tanh)
+    with torch.no_grad():
+        model[0].weight[:, 5] = 0  # blind to one pixel
+    generator = GENERATOR(5)
+    starts = generator.normal(size=(4, 12))
+    found = invert(model, outputs(model, generator.normal(size=(4, 12))), starts, progress=False)
+    assert found.converged.all()
+    np.testing.assert_array_equal(found.images[:, 5], starts[:, 5])
+
+
+def test_out_of_range_is_not_converged_and_nothing_is_nan():
+    model = network(nn.SELU, last=nn.SELU())
+    starts = GENERATOR(6).uniform(0, 1, (3, 12))
+    targets = outputs(model, starts)
+    targets[0, 1], targets[1] = -1.8, -1e6  # SELU stays above -1.7581
+    found = invert(model, targets, starts, progress=False)
+    assert found.converged.tolist() == [False, False, True]
+    assert np.isfinite(found.images).all() and np.isfinite(found.errors).all()
+    assert found.errors[0] > (1.8 - 1.7582) / np.linalg.norm(targets[0]) and found.steps[2] == 0
+
+
+def test_a_dead_network_goes_nowhere():
+    model = network(nn.ReLU)
+    with torch.no_grad():
+        model[0].bias.fill_(-100)
+    starts = GENERATOR(7).uniform(0, 1, (2, 12))
+    found = invert(model, np.ones((2, 4)), starts, progress=False)
+    assert not found.converged.any() and np.array_equal(found.images, starts) and (found.distances == 0).all()
+
+
+def test_jacobian_of_deficient_rank():
+    model = network(nn.Identity, widths=(12, 4))
+    with torch.no_grad():
+        model[0].weight[3], model[0].bias[3] = model[0].weight[0], model[0].bias[0]
+    starts = GENERATOR(8).uniform(0, 1, (2, 12))
+    targets = outputs(model, starts[::-1].copy())
+    targets[1, 3] += 1  # the two equal rows can't give different numbers
+    found = invert(model, targets, starts, progress=False)
+    assert found.converged.tolist() == [True, False] and np.isfinite(found.images).all()
+
+
+def test_step_limit_and_zero_targets():
+    model, starts = network(nn.SELU), GENERATOR(9).uniform(0, 1, (2, 12))
+    assert (invert(model, np.zeros((2, 4)), starts, max_steps=1, progress=False).steps == 1).all()
+    found = invert(model, np.zeros((2, 4)), starts, progress=False)
+    assert found.converged.all() and np.abs(outputs(model, found.images)).max() < 1e-10
+
+
+# nothing changes
+
+
+def test_the_network_is_left_as_it_was():
+    model = create("fcnn5", 1).eval()
+    next(model.parameters()).requires_grad_(False)
+    model.layer2.weight.grad = torch.ones_like(model.layer2.weight)
+    before = copy.deepcopy(model)
+    targets, starts = np.zeros((2, 10)), np.full((2, 784), 0.5)
+    with capture(model, ["layer1"]):
+        hooks = len(model.layer1._forward_hooks)
+        invert(model, targets, starts, progress=False)
+        assert len(model.layer1._forward_hooks) == hooks
+        with pytest.raises(BadInput):
+            invert(model, targets, starts[:, :5], progress=False)
+    for (name, now), then in zip(model.named_parameters(), before.parameters(), strict=True):
+        assert torch.equal(now, then) and now.dtype == then.dtype and now.requires_grad == then.requires_grad, name
+        assert (now.grad is None) == (then.grad is None)
+    assert not model.training and torch.equal(model.layer2.weight.grad, torch.ones_like(model.layer2.weight))
+
+
+# bad input
+
+
+class TwoAnswers(nn.Module):
+    def forward(self, x):
+        return x, x
+
+
+class Detached(nn.Module):
+    def forward(self, x):
+        return x.detach()
+
+
+class Rounded(nn.Module):
+    def forward(self, x):
+        return x.argmax(dim=1, keepdim=True)
+
+
+GOOD = {"model": network(), "targets": np.zeros((2, 4)), "starts": np.zeros((2, 12))}
+BAD = {
+    "training mode": ({"model": network().train()}, "eval mode"),
+    "one part in training mode": ({"model": nn.Sequential(network(), nn.Dropout()).eval()}, "eval mode"),
+    "no network": ({"model": np.tanh}, "Module"),
+    "wrong outputs": ({"targets": np.zeros((2, 5))}, "targets"),
+    "one output": ({"targets": np.zeros(4)}, "targets"),
+    "NaN target": ({"targets": np.full((2, 4), np.nan)}, "targets"),
+    "NaN start": ({"starts": np.full((2, 12), np.nan)}, "starts"),
+    "other images": ({"starts": np.zeros((2, 13))}, "starts"),
+    "too few starts": ({"starts": np.zeros((1, 12))}, "starts"),
+    "flat start": ({"starts": np.zeros(2)}, "starts"),
+    "no gradient": ({"model": Detached().eval(), "starts": np.zeros((2, 4))}, "starts"),
+    "whole numbers out": ({"model": Rounded().eval()}, "starts"),
+    "two outputs": ({"model": TwoAnswers().eval()}, "starts"),
+    "negative tolerance": ({"tolerance": -1.0}, "tolerance"),
+    "half a step": ({"max_steps": 0.5}, "max_steps"),
+}
+BAD["one part in training mode"][0]["model"][1].train()
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_clear_error(name):
+    changes, word = BAD[name]
+    with pytest.raises(BadInput, match=word) as error:
+        invert(**(GOOD | {"progress": False} | changes))
+    assert "\n" not in str(error.value) and "expected" in str(error.value) and ";" in str(error.value)
+
+
+# starts
+
+
+def digits(seed=0, count=40):
+    """Twelve pixels and ten classes, each at least three times."""
+    generator = GENERATOR(seed)
+    return Images(generator.uniform(0, 1, (count, 12)).astype(np.float32), np.arange(count) % 10)
+
+
+def test_starts_come_from_the_target_and_the_training_images_alone():
+    model, train = network(widths=(12, 9, 10)), digits()
+    targets = outputs(model, GENERATOR(1).uniform(0, 1, (6, 12)))
+    named = targets.argmax(axis=1)
+    average, nearest, other = (starting_images(kind, model, targets, train) for kind in STARTS)
+    every = outputs(model, train.images.astype(float))
+    for k, target in enumerate(targets):
+        np.testing.assert_allclose(average[k], train.of_class(named[k]).mean(axis=0), rtol=1e-6)
+        at = np.linalg.norm(every - target, axis=1).argmin()
+        np.testing.assert_array_equal(nearest[k], train.images[at])
+        np.testing.assert_array_equal(other[k], train.of_class((named[k] + 1) % 10)[0])
+    for kind, starts in zip(STARTS, (average, nearest, other), strict=True):
+        assert starts.dtype == np.float64 and starts.shape == (6, 12), kind
+        again = starting_images(kind, model, targets[::-1], train)[::-1]
+        np.testing.assert_array_equal(starts, again)  # a start depends on its own target
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets", "word"),
+    [
+        ("the true image", np.zeros((2, 10)), "kind"),
+        (STARTS[0], np.zeros((2, 9)), "targets"),
+        (STARTS[0], np.zeros(10), "targets"),
+        (STARTS[1], np.full((2, 10), np.nan), "targets"),
+    ],
+)
+def test_bad_starts(kind, targets, word):
+    with pytest.raises(BadInput, match=word):
+        starting_images(kind, network(widths=(12, 9, 10)), targets, digits())
+
+
+def test_nearest_distances_are_those_of_a_loop():
+    generator = GENERATOR(2)
+    images, others = generator.normal(size=(7, 5)), generator.normal(size=(30, 5))
+    expected = [min(np.linalg.norm(image - other) for other in others) for image in images]
+    np.testing.assert_allclose(nearest_distances(images, others), expected, rtol=1e-12)
+    assert (nearest_distances(others, others.astype(np.float32)) < 1e-6).all()
+    with pytest.raises(BadInput, match="images"):
+        nearest_distances(images, others[:, :4])

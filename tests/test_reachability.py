@@ -1,0 +1,252 @@
+"""Three answers, each re-checked by another way: PyTorch's forward pass, a solver of SciPy, exact certificates."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.optimize import linprog, minimize
+from torch import nn
+
+from tests.chains_zoo import ACTIVATIONS, random_chain
+from vsbook.activations import identity, selu, tanh
+from vsbook.certificates import OutOfRange, Separation, check_certificate
+from vsbook.chains import Chain, Step
+from vsbook.checks import BadInput
+from vsbook.data import mnist
+from vsbook.reachability import reach, trace_back
+from vsbook.training import load
+
+laws = settings(deadline=None, derandomize=True, max_examples=60)
+digits = st.integers(-4, 4).map(float)
+names = st.sampled_from(sorted(ACTIVATIONS))
+invertible = st.sampled_from(sorted(set(ACTIVATIONS) - {"relu"}))
+
+
+def layer(weight, bias=None, f=None) -> Chain:
+    weight = np.array(weight, dtype=float)
+    bias = np.zeros(len(weight)) if bias is None else np.array(bias, dtype=float)
+    return Chain((Step("layer1", weight, bias, f or identity()),))
+
+
+def nearest_by_slsqp(weight, wanted, low, high):
+    """The point of the box with W x = wanted that is nearest to the minimum-norm one, by a general solver."""
+    centre = np.linalg.pinv(weight) @ wanted
+    found = minimize(
+        lambda x: (x - centre) @ (x - centre),
+        np.clip(centre, low, high),
+        jac=lambda x: 2 * (x - centre),
+        bounds=[(low, high)] * len(centre),
+        constraints={"type": "eq", "fun": lambda x: weight @ x - wanted, "jac": lambda x: weight},
+        method="SLSQP",
+        options={"maxiter": 500, "ftol": 1e-14},
+    )
+    return found.x if found.success and np.allclose(weight @ found.x, wanted, atol=1e-9) else None
+
+
+def forward(model: nn.Module, image) -> np.ndarray:
+    """PyTorch's outputs in float64."""
+    with torch.no_grad():
+        return model.double()(torch.from_numpy(image)[None]).numpy()[0]
+
+
+# one layer: a convex problem, so that an answer always comes
+
+
+@laws
+@given(arrays(float, (2, 4), elements=digits), *[arrays(float, 2, elements=digits)] * 2)
+def test_one_layer_answers_as_a_linear_programme_does(weight, bias, target):
+    feasible = linprog(np.zeros(4), A_eq=weight, b_eq=target - bias, bounds=(-1, 2)).status == 0
+    chain = layer(weight, bias)
+    (found,) = reach(chain, target, (-1, 2))
+    assert found.answer == ("yes" if feasible else "no")
+    if feasible:
+        assert found.distance == np.abs(chain(found.image) - target).max() <= 1e-8
+        assert found.image.min() >= -1 and found.image.max() <= 2
+    else:
+        assert check_certificate(chain, target, found.certificate, (-1, 2))
+        np.testing.assert_allclose(found.distance, found.bound, rtol=1e-5)  # the nearest output, from both sides
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_image_of_one_layer_is_the_nearest_to_the_minimum_norm(seed):
+    generator = np.random.default_rng(seed)
+    weight = generator.standard_normal((3, 12))
+    wanted = weight @ np.clip(generator.normal(0.5, 1, 12), 0, 1)
+    (found,) = reach(layer(weight), wanted)
+    np.testing.assert_allclose(found.image, nearest_by_slsqp(weight, wanted, 0, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["selu", "tanh", "sigmoid", "leaky", "softplus"])
+def test_the_distance_of_one_layer_is_met_from_both_sides(activation):
+    """Outputs far beyond a box: what is proven and what is found agree, through a curved activation too."""
+    chain = random_chain((6, 3), (activation,), 3)
+    generator = np.random.default_rng(0)
+    outputs = chain(np.concatenate([generator.uniform(0, 1, (10, 6)), generator.uniform(-2, 3, (20, 6))]))
+    answers = reach(chain, outputs)
+    assert {found.answer for found in answers} == {"yes", "no"}
+    for target, found in zip(outputs, answers, strict=True):
+        if found.answer == "no":
+            assert check_certificate(chain, target, found.certificate)
+            assert found.bound <= found.distance <= found.bound * (1 + 1e-3) + 1e-9
+
+
+def test_an_output_out_of_range_says_which_unit_and_how_far():
+    (found,) = reach(layer([[1.0, 0.0], [0.0, 1.0]], f=tanh()), [0.3, -1.25])
+    assert found.answer == "no" and isinstance(found.certificate, OutOfRange)
+    assert found.certificate.unit == 1 and found.bound == pytest.approx(0.25)
+    assert found.distance == pytest.approx(1.25)  # a pixel of 0 comes nearest
+
+
+def test_an_output_at_the_end_of_a_range_is_reached_within_the_tolerance():
+    """SELU never takes its lowest value; within 1e-8 it does, where what goes in is about -19."""
+    chain = layer([[-30.0]], f=selu())
+    (found,) = reach(chain, [selu().low])
+    assert found.answer == "yes" and 0 < found.image[0] < 1
+    (found,) = reach(layer([[-10.0]], f=selu()), [selu().low])
+    assert found.answer == "no" and found.bound == pytest.approx(float(selu()(-10.0) - selu().low), rel=1e-5)
+
+
+def test_rows_that_depend_on_each_other_have_a_certificate_without_a_box():
+    (yes, no) = reach(layer([[1, 2], [2, 4]]), [[1.0, 2.0], [1.0, 0.0]], None)
+    assert yes.answer == "yes" and no.answer == "no"
+    np.testing.assert_allclose(yes.image, [0.2, 0.4])  # the minimum norm
+    assert check_certificate(layer([[1, 2], [2, 4]]), [1.0, 0.0], no.certificate, None)
+
+
+def test_the_tolerance_parts_yes_from_no():
+    chain = layer([[1.0, 1.0]])
+    assert [reach(chain, [2.3], tolerance=size)[0].answer for size in (0.2, 0.4)] == ["no", "yes"]
+
+
+# several layers
+
+
+@laws
+@given(names, names, invertible, st.integers(0, 10**6), st.sampled_from([0.5, 2.0]))
+def test_what_an_image_reached_is_never_refused(first, second, last, seed, size):
+    chain = random_chain((4, 5, 4, 2), (first, second, last), seed, size)
+    image = np.random.default_rng(seed).uniform(0, 1, 4)
+    target = chain(image)[0]
+    (found,) = reach(chain, target)
+    assert found.answer != "no"
+    if found.answer == "yes":
+        assert np.abs(chain(found.image)[0] - target).max() == found.distance <= 1e-8
+        assert found.image.min() >= 0 and found.image.max() <= 1
+    else:
+        assert found.distance > 1e-8 and found.bound == 0 and found.certificate is None
+
+
+@laws
+@given(names, invertible, st.integers(0, 10**6), st.floats(0.02, 0.3))
+def test_what_is_far_away_is_never_granted(first, last, seed, radius):
+    """Beyond the largest output by Lipschitz's bound: slopes are at most 1.76, and the box is small."""
+    chain = random_chain((4, 5, 2), (first, last), seed)
+    middle, box = chain(np.full(4, 0.5))[0], (0.5 - radius, 0.5 + radius)
+    norms = np.prod([1.8 * np.linalg.norm(step.weight, 2) for step in chain.steps])
+    target = middle + 1.01 * norms * radius * 2
+    (found,) = reach(chain, target, box)
+    assert found.answer != "yes" and found.distance > found.tolerance
+    assert np.abs(chain(found.image)[0] - target).max() == found.distance >= found.bound
+    if found.answer == "no":
+        assert check_certificate(chain, target, found.certificate, box)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_small_box_is_refused_with_a_proof(activation):
+    """The relaxation is not empty talk: about an image it proves a 'no', whatever the activation."""
+    chain, box = random_chain((5, 6, 6, 3), (activation, activation, "selu"), 2), (0.45, 0.55)
+    target = chain(np.full(5, 0.5))[0] + 0.8
+    (found,) = reach(chain, target, box)
+    assert found.answer == "no" and isinstance(found.certificate, Separation) and found.bound > 0.1
+    images = np.random.default_rng(0).uniform(*box, (1000, 5))
+    assert np.abs(chain(images) - target).max(axis=1).min() > found.bound
+
+
+def test_a_relaxation_that_contains_the_target_leaves_it_undecided():
+    """(tanh 4x, tanh x) is a curve: (0.2, 0) is not on it, but in the hull of its parts."""
+    first = Step("layer1", np.array([[4.0], [1.0]]), np.zeros(2), tanh())
+    chain = Chain((first, Step("layer2", np.eye(2), np.zeros(2), identity())))
+    (found,) = reach(chain, [0.2, 0.0], (-1, 1))
+    assert found.answer == "undecided" and found.certificate is None and found.bound == 0
+    x = np.linspace(-1, 1, 200_001)[:, None]
+    assert found.distance >= np.abs(chain(x) - [0.2, 0.0]).max(axis=1).min() - 1e-9
+
+
+def test_without_a_box_the_range_of_the_layer_before_refuses():
+    """Sums of what tanh gives lie in (-2, 2), of what a sigmoid gives above 0, whatever the image."""
+    for name, target in (("tanh", 2.5), ("sigmoid", -0.5), ("softplus", -0.5), ("selu", -4.0)):
+        last = Step("layer2", np.ones((1, 2)), np.zeros(1), identity())
+        chain = Chain((random_chain((3, 2), (name,), 0).steps[0], last))
+        (found,) = reach(chain, [target], None)
+        assert found.answer == "no" and check_certificate(chain, [target], found.certificate, None)
+        assert not np.any(found.certificate.multipliers[0])
+
+
+def test_more_starts_are_used():
+    chain = random_chain((4, 5, 4, 2), ("tanh", "tanh", "identity"), 0, 3.0)
+    image = np.random.default_rng(1).uniform(0, 1, 4)
+    (found,) = reach(chain, chain(image)[0], starts=image[None])
+    assert found.answer == "yes"
+    np.testing.assert_array_equal(found.image, image)
+
+
+# the book's networks
+
+
+def test_outputs_of_test_images_are_reached_by_pytorchs_measure():
+    images = mnist().test.images[:5].astype(float)
+    for network in ("fcnn1", "fcnn5"):
+        model = load(network)
+        chain = Chain.of(model)
+        for target, found in zip(chain(images), reach(chain, chain(images)), strict=True):
+            assert found.answer == "yes" and found.image.min() >= 0 and found.image.max() <= 1
+            assert np.abs(forward(model, found.image) - target).max() < 2e-8
+
+
+# back through the layers
+
+
+def test_back_through_each_layer_within_its_range():
+    chain = random_chain((8, 6, 3), ("tanh", "sigmoid"), 4)
+    for target, trace in zip(chain(np.eye(8)), trace_back(chain, chain(np.eye(8))), strict=True):
+        last, step = trace.layers[0], chain.steps[1]
+        wanted = step.activation.inverse(target).values - step.bias
+        expected = nearest_by_slsqp(step.weight, wanted, -1 + 1e-6, 1 - 1e-6)
+        np.testing.assert_allclose(last.image, expected, atol=1e-6)
+        assert trace.layers[-1].answer == "yes"
+        np.testing.assert_allclose(chain(trace.image)[0], target, atol=1e-7)
+
+
+def test_a_layer_that_cannot_go_on_is_the_last():
+    """Three units that see two numbers: hardly any hidden vector comes from an image."""
+    chain = random_chain((2, 3, 1), ("tanh", "identity"), 0)
+    (trace,) = trace_back(chain, chain([0.3, 0.6]))
+    assert [layer.answer for layer in trace.layers] == ["yes", "undecided"] and trace.image is None
+    (trace,) = trace_back(chain, chain([0.3, 0.6]), (0, 1))
+    assert [layer.answer for layer in trace.layers] == ["yes", "no"] and trace.image is None
+
+
+# what comes in
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda c: reach(c, [[1.0, 2.0]]), "last axis of 3"),
+        (lambda c: reach(c, [np.nan, 0, 0]), "NaN"),
+        (lambda c: reach(c, np.zeros(3), (1, 0)), "low below high"),
+        (lambda c: reach(c, np.zeros(3), (0, 0)), "low below high"),
+        (lambda c: reach(c, np.zeros(3), tolerance=0), "above 0"),
+        (lambda c: reach(c, np.zeros(3), tolerance=-1), "tolerance"),
+        (lambda c: reach(c, np.zeros(3), starts=np.zeros((1, 2))), "last axis of 4"),
+        (lambda c: reach(c.steps, np.zeros(3)), "Chain"),
+        (lambda c: trace_back(c, np.zeros(3), margin=-1), "margin"),
+        (lambda c: trace_back(random_chain((4, 2, 3), ("relu", "tanh"), 0), np.zeros(3)), "ReLU"),
+        (lambda c: reach(random_chain((4, 3), ("relu",), 0), np.zeros(3)), "ReLU"),
+    ],
+)
+def test_bad_input(call, words):
+    with pytest.raises(BadInput, match=words):
+        call(random_chain((4, 3), ("tanh",), 0))

@@ -1,0 +1,292 @@
+r"""Proofs that no image has a wanted output, and their check in arithmetic that rounds only to the safe side.
+
+For any vectors $v_1, \dots, v_L$, one for each layer, and any image $x$ in the box, with $a_k = W_k h_{k-1} + b_k$,
+$h_k = f_k(a_k)$ and $h_0 = x$,
+
+$$ v_L \cdot a_L = v_1 \cdot W_1 x + \sum_k v_k \cdot b_k + \sum_{k<L} (W_{k+1}^\top v_{k+1} \cdot h_k - v_k \cdot a_k)
+\le S, $$
+
+where $S$ takes the largest value of each term by itself. A target with $v_L \cdot f_L^{-1}(\text{Out}) > S$ has no
+image. For one layer the v is the vector of Farkas' lemma, and nothing is lost; for several it is a relaxation.
+
+Source: Farkas (1902); Dvijotham et al. (2018), A dual approach to scalable verification of deep networks.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from jaxtyping import Float
+
+from vsbook.activations import Activation
+from vsbook.chains import Chain, Step
+from vsbook.checks import BadInput, as_real, as_vectors, instance_of
+
+__all__ = ["OutOfRange", "Separation", "as_box", "check_certificate"]
+
+# of a value or a slope of an activation, relative: some 256 units in the last place, NumPy's functions err by a few
+MARGIN = 2.0**-44
+TINY = 1e-300  # where a value is too small for that
+# on the negative and on the positive side: 1 convex, 0 linear, -1 concave; all of them grow
+CURVATURE = {
+    "Identity": (0, 0),
+    "ReLU": (0, 0),
+    "LeakyReLU": (0, 0),
+    "SELU": (1, 0),
+    "ELU": (1, 0),
+    "Softplus": (1, 1),
+    "Tanh": (1, -1),
+    "Sigmoid": (1, -1),
+}
+
+
+@dataclass(frozen=True)
+class OutOfRange:
+    """A target's number that the last activation never takes, nor any number within `distance` of it."""
+
+    unit: int
+    distance: float
+
+
+@dataclass(frozen=True)
+class Separation:
+    """Vectors v_1 ... v_L, one for each layer, that part the target from all outputs of images in the box.
+
+    The claim: each image's output differs from the target by more than `distance` in at least one number.
+    """
+
+    multipliers: tuple[Float[np.ndarray, " m"], ...]
+    distance: float
+
+
+def as_box(box, length: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """The lowest and the highest value of each of `length` numbers; None for a box without sides.
+
+    Args:
+        box: (low, high), two numbers or vectors; infinite ones are allowed.
+        length: how many numbers.
+
+    Raises:
+        BadInput: unless low < high for each number.
+
+    >>> as_box((0, 1), 2)
+    (array([0., 0.]), array([1., 1.]))
+    """
+    sides = (-np.inf, np.inf) if box is None else box
+    if not isinstance(sides, (tuple, list)) or len(sides) != 2:
+        raise BadInput(f"box: expected (low, high) or None, got {box!r}; pass two numbers or vectors")
+    try:
+        low, high = (np.broadcast_to(as_real(s, "box", infinities=True), length).astype(np.float64) for s in sides)
+    except ValueError as error:
+        came = error if isinstance(error, BadInput) else f"box: expected numbers or vectors of {length}, got {error}"
+        raise BadInput(f"{came}; pass (low, high)") from None
+    if not np.all(low < high):
+        raise BadInput(f"box: expected low below high, got {low.max():g} and {high.min():g}; widen it")
+    return low, high
+
+
+def check_certificate(chain: Chain, target, certificate, box=(0.0, 1.0)) -> bool:
+    """Does it prove that no image in the box has an output within `certificate.distance` of the target?
+
+    Nothing is taken from whoever made it. Sums of products are exact; an activation's value is enclosed by
+    `MARGIN`, relative. The proof is about the network in exact arithmetic, with its weights as they are.
+
+    Args:
+        chain: the network.
+        target: (outputs,), in the unit of the outputs.
+        certificate: an `OutOfRange` or a `Separation`.
+        box: (low, high) of the pixels, numbers or vectors, or None for all images.
+
+    Returns:
+        True for a proof; False for anything else, of another network or another box.
+
+    Raises:
+        BadInput: unless the chain, the target and the box are such.
+
+    >>> from vsbook.activations import identity
+    >>> step = Step("sum", np.array([[1.0, 1.0]]), np.zeros(1), identity())
+    >>> check_certificate(Chain((step,)), [3.0], Separation((np.array([1.0]),), 0.5))  # at most 1 + 1 = 2
+    True
+    >>> check_certificate(Chain((step,)), [3.0], Separation((np.array([1.0]),), 1.5))
+    False
+    """
+    target = as_vectors(target, instance_of(chain, Chain, "chain").outputs, "target")
+    low, high = as_box(box, chain.inputs)
+    if not isinstance(certificate, (OutOfRange, Separation)) or not 0 <= certificate.distance < np.inf:
+        return False
+    if isinstance(certificate, OutOfRange):
+        return _is_outside(chain.steps[-1].activation, target, certificate)
+    vectors = _usable(chain.steps, certificate.multipliers)
+    if vectors is None:
+        return False
+    ends = _interval(chain.steps[-1].activation, target, certificate.distance)
+    least = -_most(-vectors[-1], -vectors[-1], *ends)
+    return bool(least > _bound(chain.steps, vectors, low, high))
+
+
+def _is_outside(f: Activation, target: np.ndarray, certificate: OutOfRange) -> bool:
+    if certificate.unit not in range(len(target)):
+        return False
+    number, distance = Fraction(target[certificate.unit]), Fraction(certificate.distance)
+    ends = ((f.low, -1), (f.high, 1))
+    return any(
+        np.isfinite(end) and sign * (number - Fraction(end)) - distance > Fraction(MARGIN * abs(end))
+        for end, sign in ends
+    )
+
+
+def _usable(steps: tuple[Step, ...], multipliers) -> list[np.ndarray] | None:
+    """The multipliers, if there is a finite vector for each layer and each layer's activation is known."""
+    try:
+        vectors = [np.asarray(v, dtype=np.float64) for v in multipliers]
+    except (TypeError, ValueError):
+        return None
+    fitting = [v.shape for v in vectors] == [step.bias.shape for step in steps]
+    known = all(step.activation.name in CURVATURE for step in steps)
+    return vectors if fitting and known and all(np.isfinite(v).all() for v in vectors) else None
+
+
+def _bound(steps: tuple[Step, ...], vectors: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> Fraction | float:
+    """S: at least v_L . a_L for every image in the box; infinite where some term has no largest value."""
+    c_low, c_high = _pulled_back(steps[0].weight, vectors[0])
+    terms = [_most(c_low, c_high, low, high)]
+    terms += [_most(v, v, step.bias, step.bias) for step, v in zip(steps, vectors, strict=True)]
+    for step, v, above, v_above in zip(steps[:-1], vectors[:-1], steps[1:], vectors[1:], strict=True):
+        low, high = _before(step, low, high)
+        c_low, c_high = _pulled_back(above.weight, v_above)
+        largest = np.maximum(*(_largest_terms(step.activation, c, v, low, high) for c in (c_low, c_high)))
+        terms += [Fraction(t) if np.isfinite(t) else np.inf for t in largest]
+        low, high = _after(step.activation, low, high)
+    return np.inf if np.inf in terms else sum(terms)
+
+
+# sums of products, exactly
+
+
+def _exact(values: np.ndarray) -> tuple[np.ndarray, int]:
+    """Whole numbers n (as Python's, of any size) and an exponent e with values = n 2^e."""
+    mantissas, exponents = np.frexp(values)
+    exponents = np.where(values == 0, 0, exponents - 53)
+    least = int(exponents.min())
+    shifts = np.where(values == 0, 0, exponents - least)
+    return np.ldexp(mantissas, 53).astype(np.int64).astype(object) * 2 ** shifts.astype(object), least
+
+
+def _rounded_up(whole: np.ndarray, exponent: int) -> np.ndarray:
+    """The smallest float64 at or above each n 2^e."""
+    return np.array([_float_above(Fraction(n) * Fraction(2) ** exponent) for n in whole])
+
+
+def _float_above(number: Fraction) -> float:
+    try:
+        nearest = float(number)
+    except OverflowError:
+        return np.inf if number > 0 else -np.finfo(np.float64).max
+    return nearest if Fraction(nearest) >= number else float(np.nextafter(nearest, np.inf))
+
+
+def _pulled_back(W: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """W' v between two float64 vectors; they agree where it is a float64."""
+    (W, e_W), (v, e_v) = _exact(W), _exact(v)
+    whole = v @ W
+    return -_rounded_up(-whole, e_W + e_v), _rounded_up(whole, e_W + e_v)
+
+
+def _most(c_low: np.ndarray, c_high: np.ndarray, low: np.ndarray, high: np.ndarray) -> Fraction | float:
+    """The largest c . x over c and x in their boxes: of each product at one of four corners."""
+    total = Fraction(0)
+    for *cs, x_low, x_high in zip(c_low, c_high, low, high, strict=True):
+        total += max(_product(c, x) for c in cs for x in (x_low, x_high))
+    return total
+
+
+def _product(c: float, x: float) -> Fraction | float:
+    if c == 0:
+        return Fraction(0)
+    return c * x if np.isinf(x) else Fraction(c) * Fraction(x)
+
+
+def _before(step: Step, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of W x + b for x in the box, rounded outwards."""
+    affine = np.column_stack([step.weight, step.bias])
+    low, high = np.append(low, 1.0), np.append(high, 1.0)
+    return -_largest(-affine, low, high), _largest(affine, low, high)
+
+
+def _largest(A: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The largest A x over the box, row by row, rounded up."""
+    endless = ((A > 0) & np.isposinf(high) | (A < 0) & np.isneginf(low)).any(axis=1)
+    ends, e_x = _exact(np.where(np.isinf([low, high]), 0.0, [low, high]))
+    A, e_A = _exact(A)
+    sums = np.maximum(A, 0) @ ends[1] + np.minimum(A, 0) @ ends[0]
+    return np.where(endless, np.inf, _rounded_up(sums, e_A + e_x))
+
+
+# activations, enclosed
+
+
+def _value(f: Activation, a: np.ndarray, side: int) -> np.ndarray:
+    """A number at or above f(a) for side 1, at or below it for side -1."""
+    value = f.function(a)
+    if f.name == "Identity" or f.name == "ReLU":
+        return value
+    return value + side * (MARGIN * np.abs(value) + TINY)
+
+
+def _after(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return _value(f, low, -1), _value(f, high, 1)
+
+
+def _largest_terms(f: Activation, c: np.ndarray, v: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The largest c f(a) - v a for a from low to high, unit by unit, or more."""
+    found = np.full(len(c), -np.inf)
+    for side, curvature in zip((-1, 1), CURVATURE[f.name], strict=True):
+        here = low < 0 if side < 0 else high >= 0  # the part of the interval on this side of 0, where f bends one way
+        left, right = (low, np.minimum(high, 0)) if side < 0 else (np.maximum(low, 0), high)
+        ends = np.maximum(_term(f, c, v, left), _term(f, c, v, right))
+        inner = (c * curvature < 0) & (v != 0)
+        part = np.where(inner, _under_tangent(f, c, v, left, right), ends)
+        found = np.where(here, np.maximum(found, part), found)
+    return found
+
+
+def _term(f: Activation, c: np.ndarray, v: np.ndarray, a: np.ndarray) -> np.ndarray:
+    """At least c f(a) - v a; infinite at an infinite end, unless v is 0 there and c f bounded above."""
+    value = f.function(a)
+    with np.errstate(invalid="ignore"):
+        first, second = (np.where(factor == 0, 0.0, factor * number) for factor, number in ((c, value), (v, a)))
+        found = first - second + 2 * MARGIN * (np.abs(first) + np.abs(second)) + TINY * (1 + np.abs(c))
+    return np.where(np.isinf(a) & (v != 0) | np.isinf(first), np.where(v == 0, first, np.inf), found)
+
+
+def _under_tangent(f: Activation, c: np.ndarray, v: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """At least the largest c f(a) - v a where that is concave: a tangent lies above, and near the top it is flat."""
+    endless = np.isinf(low) | np.isinf(high)
+    low, high = np.where(endless, 0.0, low), np.where(endless, 0.0, high)
+    left, right = low, high
+    for _ in range(60):
+        middle = (left + right) / 2
+        rises = c * f.slope(middle) > v
+        left, right = np.where(rises, middle, left), np.where(rises, right, middle)
+    slope = c * f.slope(left) - v
+    doubt = 2 * MARGIN * (np.abs(c * f.slope(left)) + np.abs(v)) + TINY * (1 + np.abs(c))
+    beside = [slope * (end - left) + (doubt + MARGIN * np.abs(slope)) * np.abs(end - left) for end in (low, high)]
+    found = _term(f, c, v, left) + np.maximum(*beside)
+    return np.where(endless, np.inf, found + 2 * MARGIN * np.abs(found))
+
+
+def _interval(f: Activation, target: np.ndarray, distance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Ends between which a must lie for f(a) within `distance` of the target, rounded outwards."""
+    return _end(f, np.nextafter(target - distance, -np.inf), -1), _end(f, np.nextafter(target + distance, np.inf), 1)
+
+
+def _end(f: Activation, wanted: np.ndarray, side: int) -> np.ndarray:
+    """On the left side an a whose f(a) is surely at most what is wanted, on the right at least; or infinite."""
+    if f.inverse_function is None:
+        return np.full(len(wanted), side * np.inf)
+    a = f.inverse(wanted).values
+    step = np.abs(a) * np.finfo(float).eps + TINY
+    for _ in range(80):
+        unsure = side * (wanted - _value(f, a, -side)) > 0
+        a, step = np.where(unsure, a + side * step, a), 2 * step
+    return np.where(unsure, side * np.inf, a)

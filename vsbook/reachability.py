@@ -1,0 +1,369 @@
+"""Is an output reachable? Yes, with an image; no, with a certificate; or undecided, with the best that was found.
+
+Source: section 2.4 of the paper, equation (5) and the ideal outputs: an output that the last activation can take may
+still have no image, since the layers before it have ranges of their own, and pixels run from 0 to 1.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from vsbook.activations import Activation, identity
+from vsbook.certificates import OutOfRange, Separation, as_box, check_certificate
+from vsbook.chains import Chain, Step
+from vsbook.checks import BadInput, as_vectors, instance_of, number
+from vsbook.relaxations import nearest_output
+
+__all__ = ["Reach", "Trace", "reach", "trace_back"]
+
+STEPS, BACKTRACKS = 200, 12  # of a search, and attempts at each step
+HEAVIEST = 1e12  # the residual's weight, over the first one
+ROUNDS, GIVE = 12, 1e-3  # of linear programmes for one layer; a small step of the distance
+FAR = 1e9  # stands for infinity in a linear programme
+SHARES = (
+    1 - 1e-9,
+    1 - 1e-6,
+    0.999,
+    0.99,
+    0.9,
+    0.5,
+)  # of a distance that floating point claims, to stand an exact check
+STALLED = 1e-4  # a search that gains less than this share in a step, after twenty, has arrived
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What is known of one target.
+
+    `answer` is 'yes': `image` lies in the box, and its output is within `tolerance` of the target; 'no':
+    `certificate` proves that no image's is; or 'undecided'. In each case `image` is the best found, `distance` the
+    largest difference of its output from the target, and `bound` a distance below which, as is proven, no image comes:
+    0 where nothing is.
+    """
+
+    answer: str
+    image: Float[np.ndarray, " n"]
+    distance: float
+    bound: float
+    certificate: OutOfRange | Separation | None
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A target taken back layer by layer, the last layer first, as far as it goes.
+
+    Each `Reach` is of one layer: its `image` is the layer's input. If the last of them isn't a 'yes', its answer is
+    about the inputs chosen before, not about the network: others, farther from the minimum norm, may go on.
+    """
+
+    layers: tuple[Reach, ...]
+    image: Float[np.ndarray, " n"] | None
+
+
+def reach(
+    chain: Chain, targets, box=(0.0, 1.0), tolerance: float = 1e-8, starts=None, progress: bool = False
+) -> tuple[Reach, ...]:
+    r"""Is there an image $x$ in the box with $f_L(W_L \cdots f_1(W_1 x + b_1) \cdots + b_L) = $ target?
+
+    One layer asks for a point of a polytope: the image nearest to that of equation (5), or a vector of Farkas' lemma
+    from a linear programme. Several layers are not a convex problem: 'yes' comes from a search (Levenberg-Marquardt
+    within the box), 'no' from a convex relaxation of the activations between bounds of their inputs, layer by layer. A
+    relaxation that contains the target says nothing. No 'no' is given that `check_certificate` refuses. The linear
+    programme sees no distance below some 1e-7: a target so near to what is reachable may stay undecided.
+
+    Args:
+        chain: the network; its last activation needs an inverse.
+        targets: (N, outputs), in the unit of the outputs.
+        box: (low, high) of the pixels, numbers or vectors; None for all images.
+        tolerance: how far an output may lie from its target, in any number.
+        starts: (K, inputs) images to search from, for several layers; left out, three grey ones.
+        progress: show a bar with the time left.
+
+    Raises:
+        BadInput: for a last activation without inverse, targets of another length or not finite, a box whose sides
+            don't satisfy low < high, or a tolerance that isn't above 0.
+
+    Source: section 2.4 of the paper.
+
+    >>> layer = Step("sum", np.array([[1.0, 1.0]]), np.zeros(1), identity())
+    >>> yes, no = reach(Chain((layer,)), [[1.0], [3.0]])
+    >>> yes.answer, yes.image, no.answer, no.certificate.multipliers, round(no.bound, 3)
+    ('yes', array([0.5, 0.5]), 'no', (array([1.]),), 1.0)
+    """
+    targets = _targets(chain, targets)
+    low, high = as_box(box, chain.inputs)
+    tolerance = _tolerance(tolerance)
+    starts = _grey(low, high) if starts is None else np.atleast_2d(as_vectors(starts, chain.inputs, "starts"))
+    bar = tqdm(targets, unit="target", disable=not progress, leave=False)
+    return tuple(_reach(chain, target, (low, high), tolerance, np.clip(starts, low, high)) for target in bar)
+
+
+def trace_back(chain: Chain, targets, box=None, tolerance: float = 1e-8, margin: float = 1e-6) -> tuple[Trace, ...]:
+    r"""Equation (5) with its freedom used: back through each layer to the nearest input that can be an output.
+
+    Of all $h$ with $W h + b = f^{-1}(\text{Out})$ the one nearest to the minimum-norm $W^+ (f^{-1}(\text{Out}) - b)$
+    among those inside the open range of the activation before; for the first layer, inside the box.
+
+    Args:
+        chain: the network; each activation needs an inverse.
+        targets: (N, outputs), in the unit of the outputs.
+        box: (low, high) of the pixels, numbers or vectors; None for all images.
+        tolerance: how far a layer's output may lie from what is wanted, in any number.
+        margin: the distance kept from the ends of a range, where the inverse runs to infinity.
+
+    Raises:
+        BadInput: for an activation without inverse, and as `reach`.
+
+    Source: section 2.4 of the paper, equation (5).
+
+    >>> from vsbook.activations import tanh
+    >>> steps = Step("first", np.eye(2), np.zeros(2), tanh()), Step("sum", np.array([[1.0, 2.0]]), np.zeros(1), tanh())
+    >>> inside, outside = trace_back(Chain(steps), np.tanh([[2.5], [3.5]]))
+    >>> inside.layers[0].image.round(3), outside.layers[0].answer  # the minimum-norm input is (0.5, 1)
+    (array([0.5, 1. ]), 'no')
+    """
+    targets = _targets(chain, targets)
+    sides, tolerance, margin = as_box(box, chain.inputs), _tolerance(tolerance), number(margin, "margin")
+    for step in chain.steps:
+        _invertible(step.activation)
+    return tuple(_trace(chain.steps, target, sides, tolerance, margin) for target in targets)
+
+
+def _targets(chain: Chain, targets) -> np.ndarray:
+    instance_of(chain, Chain, "chain")
+    _invertible(chain.steps[-1].activation)
+    return np.atleast_2d(as_vectors(targets, chain.outputs, "targets"))
+
+
+def _invertible(f: Activation) -> None:
+    if f.inverse_function is None:
+        raise BadInput(f"chain: expected an activation with an inverse, got {f.name}; invert inside one pattern")
+
+
+def _tolerance(tolerance) -> float:
+    if number(tolerance, "tolerance") == 0:
+        raise BadInput("tolerance: expected a number above 0, got 0; float64 reproduces no output exactly")
+    return float(tolerance)
+
+
+def _grey(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Three grey images; sides at infinity are replaced, so that the box is one unit wide there."""
+    high = np.where(np.isfinite(high), high, np.where(np.isfinite(low), low + 1, 1.0))
+    low = np.where(np.isfinite(low), low, high - 1)
+    return np.stack([low + share * (high - low) for share in (0.5, 0.1, 0.9)])
+
+
+def _reach(chain: Chain, target: np.ndarray, box: tuple, tolerance: float, starts: np.ndarray) -> Reach:
+    aim = _aim(chain.steps[-1].activation, target, tolerance)
+    if len(chain.steps) == 1:
+        images = [_nearest_input(chain.steps[0], aim, *box)]
+    else:
+        images = _search(chain, target, aim, box, tolerance, starts)
+    return _answer(chain, target, box, box, tolerance, images)
+
+
+def _answer(chain: Chain, target: np.ndarray, box: tuple, inner: tuple, tolerance: float, images: list) -> Reach:
+    """'yes' if an image is good enough, 'no' if it can be proven for the box, else 'undecided'."""
+    found = _best(chain, target, tolerance, images)
+    if found.answer == "yes":
+        return found
+    certificate, proposed = _certificate(chain, target, box, tolerance)
+    found = _best(chain, target, tolerance, [*images, *(np.clip(image, *inner) for image in proposed)])
+    if certificate is None:
+        return found
+    return replace(found, answer="no", bound=certificate.distance, certificate=certificate)
+
+
+def _best(chain: Chain, target: np.ndarray, tolerance: float, images: list) -> Reach:
+    distances = [float(np.abs(chain(image)[0] - target).max()) for image in images]  # one by one, as a reader checks
+    best = int(np.argmin(distances))
+    answer = "yes" if distances[best] <= tolerance else "undecided"
+    return Reach(answer, images[best], distances[best], 0.0, None, tolerance)
+
+
+def _aim(f: Activation, target: np.ndarray, tolerance: float) -> np.ndarray:
+    """What is to go into the last activation; targets at the ends of its range are moved in by half the tolerance."""
+    return f.inverse(np.clip(target, f.low + tolerance / 2, f.high - tolerance / 2)).values
+
+
+# one layer: the nearest input within bounds
+
+
+def _nearest_input(step: Step, aim: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Of all x in the box with W x + b = aim the nearest to the minimum-norm one; else about the least residual."""
+    wanted = aim - step.bias
+    centre = step.subspaces.pinv(wanted)
+    y, weight, before = np.zeros(len(wanted)), _weight(step.weight), np.inf
+    for _ in range(14):  # the method of multipliers: y gathers, and the residual weighs more from round to round
+        x, y = _damped(step.weight, wanted, low, high, centre, weight, y)
+        residual = np.abs(wanted - step.weight @ x).max()
+        if residual <= 1e-14 * (1 + np.abs(wanted).max()) or residual > 0.9 * before:
+            break
+        weight, before = 10 * weight, residual
+    return x
+
+
+def _weight(A: np.ndarray) -> float:
+    """Of the residual against the distance, to begin with, in the scale of A."""
+    size = np.linalg.norm(A, 2) ** 2
+    return 10 / size if size > 1e-200 else 1.0  # a network may be constant about an image
+
+
+def _damped(A, wanted, low, high, centre, weight: float, start) -> tuple[np.ndarray, np.ndarray]:
+    """The x in the box with the least |x - centre|^2 / 2 + weight |wanted - A x + start / weight|^2 / 2, and its y.
+
+    Newton's method on the dual problem: x = clip(centre + A'y) is piecewise linear in y, which has few numbers.
+    """
+
+    def at(y):
+        x = np.clip(centre + y @ A, low, high)
+        gap = wanted - A @ x
+        return x, gap, ((x - centre) @ (x - centre)) / 2 + y @ gap - (y - start) @ (y - start) / (2 * weight)
+
+    y = start
+    x, gap, value = at(y)
+    for _ in range(60):
+        slope = gap - (y - start) / weight
+        if np.abs(slope).max() <= 1e-14 * (1e-3 + np.abs(wanted).max()):
+            break
+        free = A[:, (x > low) & (x < high)]
+        step, share = np.linalg.solve(free @ free.T + np.eye(len(y)) / weight, slope), 1.0
+        x, gap, new = at(y + step)
+        while new < value + 1e-4 * share * (slope @ step) and share > 1e-6:
+            share /= 2
+            x, gap, new = at(y + share * step)
+        y, value = y + share * step, new
+    return x, y
+
+
+def _trace(steps: tuple[Step, ...], target: np.ndarray, box: tuple, tolerance: float, margin: float) -> Trace:
+    layers = []
+    for at in range(len(steps) - 1, -1, -1):
+        step, f = steps[at], steps[at - 1].activation
+        whole = box if at == 0 else as_box((f.low, f.high), step.weight.shape[1])
+        inner = box if at == 0 else (whole[0] + margin, whole[1] - margin)
+        near = _nearest_input(step, _aim(step.activation, target, tolerance), *inner)
+        layers.append(_answer(Chain((step,)), target, whole, inner, tolerance, [near]))
+        target = layers[-1].image
+        if layers[-1].answer != "yes":
+            return Trace(tuple(layers), None)
+    return Trace(tuple(layers), target)
+
+
+# several layers: a search within the box
+
+
+def _search(chain: Chain, target: np.ndarray, aim, box: tuple, tolerance: float, starts: np.ndarray) -> list:
+    """The images that the starts lead to, up to the first whose output is near enough."""
+    last = replace(chain.steps[-1], activation=identity())
+    before, images = Chain((*chain.steps[:-1], last)), []
+    for start in starts:
+        images.append(_walk(before, aim, *box, tolerance / 100, start))
+        if np.abs(chain(images[-1]) - target).max() <= tolerance:
+            break
+    return images
+
+
+def _walk(chain: Chain, aim: np.ndarray, low: np.ndarray, high: np.ndarray, goal: float, x: np.ndarray) -> np.ndarray:
+    """Levenberg-Marquardt: the network's tangent plane at x in its place, and a step within the box that pays."""
+    gap, weight = aim - chain(x)[0], 0.0
+    for count in range(STEPS):
+        if np.abs(gap).max() <= goal:
+            break
+        J = chain.jacobian(x)[0]
+        weight = min(weight, HEAVIEST * _weight(J)) if count else _weight(J)
+        for _ in range(BACKTRACKS):
+            new, _ = _damped(J, gap + J @ x, low, high, x, weight, np.zeros(len(aim)))
+            left = aim - chain(new)[0]
+            if left @ left < gap @ gap:
+                break
+            weight /= 8
+        else:
+            break
+        stalled = count > 20 and left @ left > (1 - STALLED) * (gap @ gap)
+        x, gap, weight = new, left, 8 * weight
+        if stalled:
+            break
+    return x
+
+
+# a certificate, from a linear programme
+
+
+def _certificate(chain: Chain, target: np.ndarray, box: tuple, tolerance: float) -> tuple:
+    """What proves the 'no', if it stands the check, else None; and images that came up on the way."""
+    f, images = chain.steps[-1].activation, []
+    beyond = np.maximum(f.low - target, target - f.high)
+    unit = int(beyond.argmax())
+    if beyond[unit] > tolerance:
+        claims = [OutOfRange(unit, float(beyond[unit]) * (1 - 1e-9)), OutOfRange(unit, tolerance)]
+    else:
+        claims, images = _separations(chain, target, box, tolerance)
+    return next((claim for claim in claims if check_certificate(chain, target, claim, box)), None), images
+
+
+def _separations(chain: Chain, target: np.ndarray, box: tuple, tolerance: float) -> tuple[list, list]:
+    """Separations to try, the strongest first, and the relaxation's images where the relaxation is the network itself.
+
+    What parts the target leaves a distance d. What parts all that is within d of the target, ends of ranges weighed
+    by how fast they move, leaves a larger one: so it goes on, for one layer to the largest.
+    """
+    skipped, inner = _bounded_part(chain.steps, *box)
+    steps, f, images = chain.steps[skipped:], chain.steps[-1].activation, []
+    distance, best = 0.0, None
+    for _ in range(ROUNDS if len(steps) == 1 else 1):
+        ends, further = _ends(f, target, distance), _ends(f, target, distance + GIVE)
+        pace = np.maximum(np.abs(further - ends) / GIVE, 1e-3) if len(steps) == 1 else np.ones_like(ends)
+        relaxed = nearest_output(steps, ends, pace, inner)
+        if relaxed is None:
+            break
+        v = relaxed.multipliers[-1]
+        images += [relaxed.image] if len(chain.steps) == 1 else []
+        bound = _least(v, ends) - relaxed.excess * (np.where(v > 0, *pace) @ np.abs(v))
+        new = _parted(f, target, v, bound)
+        if not relaxed.excess > 0 or new <= distance * (1 + 1e-6):
+            break
+        distance, best = new, relaxed.multipliers
+    if best is None:
+        return [], images
+    scale = np.abs(best[-1]).max()
+    vectors = (*(np.zeros_like(step.bias) for step in chain.steps[:skipped]), *(v / scale for v in best))
+    claims = [distance * share for share in SHARES if distance * share > tolerance]
+    return [Separation(vectors, claim) for claim in (*claims, tolerance)], images
+
+
+def _bounded_part(steps: tuple[Step, ...], low: np.ndarray, high: np.ndarray) -> tuple[int, tuple]:
+    """How many layers to leave out, and the range that stands for them: without a box nothing else bounds them."""
+    for skipped, step in enumerate(steps[:-1]):
+        if np.isfinite([low, high]).all():
+            return skipped, (low, high)
+        low, high = as_box((step.activation.low, step.activation.high), len(step.bias))
+    return len(steps) - 1, (low, high)
+
+
+def _ends(f: Activation, target: np.ndarray, distance: float) -> np.ndarray:
+    """(2, outputs): what goes into f for an output within the distance; far out where its range ends before."""
+    low, high = target - distance, target + distance
+    below, above = (
+        np.where(low > f.low, f.inverse(low).values, -FAR),
+        np.where(high < f.high, f.inverse(high).values, FAR),
+    )
+    return np.stack([below, above])
+
+
+def _least(v: np.ndarray, ends: np.ndarray) -> float:
+    return float(v @ np.where(v > 0, *ends))
+
+
+def _parted(f: Activation, target: np.ndarray, v: np.ndarray, bound: float) -> float:
+    """The largest distance around the target that v parts from what has v . a <= bound."""
+    near, far = 0.0, 1.0
+    while _least(v, _ends(f, target, far)) > bound and far < FAR:
+        near, far = far, 2 * far
+    for _ in range(60):
+        middle = (near + far) / 2
+        near, far = (middle, far) if _least(v, _ends(f, target, middle)) > bound else (near, middle)
+    return near
