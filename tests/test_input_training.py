@@ -8,7 +8,7 @@ from torch import nn
 
 from tests.test_ideal import PIXELS, assert_same_state, convolutional, dense, sample, state
 from vsbook.checks import BadInput
-from vsbook.input_training import Descent, InBox, train_input
+from vsbook.input_training import Descent, InBox, _total_variation, train_input
 from vsbook.naturalness import low_frequency_share, naturalness, nearest, total_variation
 from vsbook.training import load
 from vsbook.training_mode import copies_in_training_mode, train_copies
@@ -156,6 +156,17 @@ def test_a_copy_is_at_percentile_0_and_noise_beyond_all():
     assert found.nearest[0] == 5
     by_hand = [np.mean(cdist(others, data).min(axis=1) < d) * 100 for d in found.distances]
     np.testing.assert_allclose(found.percentiles, by_hand)
+
+
+def test_total_variation_by_loops_and_as_a_prior():
+    image = RNG.random((4, 4))
+    lengths = [
+        np.hypot(image[min(i + 1, 3), j] - image[i, j], image[i, min(j + 1, 3)] - image[i, j])
+        for i in range(4)
+        for j in range(4)
+    ]
+    assert total_variation(image.reshape(1, -1))[0] == pytest.approx(np.mean(lengths))
+    assert _total_variation(torch.from_numpy(image.reshape(1, -1))).item() == pytest.approx(np.mean(lengths), abs=1e-4)
 
 
 def test_frequencies_by_the_slow_transform():

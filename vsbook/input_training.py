@@ -215,5 +215,5 @@ def _total_variation(x: torch.Tensor) -> torch.Tensor:
     """`vsbook.naturalness.total_variation`, with a gradient."""
     side = int(np.sqrt(x.shape[1]))
     maps = x.reshape(-1, side, side)
-    down, right = maps[:, 1:, :-1] - maps[:, :-1, :-1], maps[:, :-1, 1:] - maps[:, :-1, :-1]
+    down, right = maps.diff(dim=1, append=maps[:, -1:]), maps.diff(dim=2, append=maps[:, :, -1:])
     return (down**2 + right**2 + SMOOTH).sqrt().mean(dim=(1, 2))

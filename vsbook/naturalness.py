@@ -19,16 +19,16 @@ CUTOFF = 1 / 7  # cycles a pixel: waves longer than seven pixels are blur
 def total_variation(images) -> Float[np.ndarray, " k"]:
     """Mean length of the gradient of square images, by forward differences: 0 for flat paper, large for noise.
 
-    The last row and column have no differences of their own. In the unit of the pixels.
+    Beyond the last row and column stands a copy of them. In the unit of the pixels.
 
     Raises:
         BadInput: for images that aren't square.
 
     >>> total_variation([[0.0, 1.0, 0.0, 1.0]]).tolist()
-    [1.0]
+    [0.5]
     """
     maps = _maps(images)
-    down, right = maps[:, 1:, :-1] - maps[:, :-1, :-1], maps[:, :-1, 1:] - maps[:, :-1, :-1]
+    down, right = np.diff(maps, axis=1, append=maps[:, -1:]), np.diff(maps, axis=2, append=maps[:, :, -1:])
     return np.sqrt(down**2 + right**2).mean(axis=(1, 2))
 
 
