@@ -25,7 +25,7 @@ from vsbook.ledger import Measurement
 from vsbook.training import load, load_checkpoint, logits
 
 SEEDS = range(3)
-JACOBIANS = 200  # test images
+JACOBIANS = {"invertible": 200, "invertible_toy": 200, "invertible-plain": 20}  # test images; each takes a second
 DEVIATION = 1e-3  # of the noise on an output
 PROBED = 20_000  # training images that a probe learns from
 PAIRS = 100  # of test images of different digits
@@ -78,9 +78,9 @@ def reconstruction(model: Invertible, images: np.ndarray) -> dict[str, float]:
 def after_noise(model: Invertible, images: np.ndarray, generator: np.random.Generator) -> dict[str, float]:
     """How far images move when each of the 784 coordinates of their outputs does, by independent normal noise."""
     outputs, spare = coordinates(model, images)
-    noise = generator.normal(0, DEVIATION, images.shape).astype(np.float32)
+    noise = torch.from_numpy(generator.normal(0, DEVIATION, images.shape).astype(np.float32))
     moved = pictures(model, outputs + noise[:, :10], spare + noise[:, 10:]) - images
-    ratios = np.linalg.norm(moved, axis=1) / np.linalg.norm(noise, axis=1)
+    ratios = np.linalg.norm(moved, axis=1) / noise.norm(dim=1).numpy()
     return {
         "deviation": DEVIATION,
         "median length over noise": float(np.median(ratios)),
@@ -244,7 +244,7 @@ def observe(name: str, seed: int) -> dict:
         "class means": class_means(model, split.train),
         "swapped": swapped(model, test),
         "interpolations": interpolations(model, test),
-        "Jacobian": conditions(model, test.images[:JACOBIANS]),
+        "Jacobian": conditions(model, test.images[: JACOBIANS[name]]),
     }
 
 
