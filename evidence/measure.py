@@ -7,18 +7,19 @@ import sys
 import time
 from pathlib import Path
 
-from evidence import figure1, figure2, identities, spectrum, stability, whole_inverse
+from evidence import coupling, figure1, figure2, figure3, identities, inverse, spectrum, stability, whole_inverse
 from vsbook.checks import BadInput, one_of
 from vsbook.ledger import claims, record, verdict
 
 ROOT = Path(__file__).parent.parent
+SCRIPTS = (identities, figure1, figure2, spectrum, stability, inverse, whole_inverse, figure3, coupling)
 
 
 def measurements() -> dict:
     """Each measured claim's id and the function that measures it; a claim without one is open."""
     found = {}
     for claim_id in claims():
-        for script in (identities, figure1, figure2, spectrum, stability, whole_inverse):
+        for script in SCRIPTS:
             if hasattr(script, claim_id.replace("-", "_")):
                 found[claim_id] = (script, getattr(script, claim_id.replace("-", "_")))
     return found
