@@ -231,6 +231,38 @@ def test_what_a_network_does_not_allow_is_left_out_with_the_reason():
 # bad input
 
 
+class Raises(nn.Linear):
+    """A network whose own code refuses an image by some error."""
+
+    def __init__(self, error):
+        super().__init__(PIXELS, 10)
+        self.error = error
+
+    def forward(self, x):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError, AssertionError, NotImplementedError])
+def test_whatever_a_network_raises_is_one_clear_error(error):
+    with pytest.raises(BadInput, match=r"^images: expected .* as the network takes them.*the reason"):
+        output_statistics(Raises(error("the reason")).eval(), sample().images, progress=False)
+
+
+def test_a_network_says_itself_what_is_bad_and_can_be_interrupted():
+    with pytest.raises(BadInput, match=r"^own: expected this, got that$"):
+        output_statistics(Raises(BadInput("own: expected this, got that")).eval(), sample().images, progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        output_statistics(Raises(KeyboardInterrupt()).eval(), sample().images, progress=False)
+
+
+def test_weights_without_a_shape_stay_without():
+    """The first pass would give them one, by chance."""
+    model = nn.Sequential(nn.LazyLinear(10)).eval()
+    with pytest.raises(BadInput, match="model: expected weights with a shape"):
+        output_statistics(model, sample().images, progress=False)
+    assert nn.parameter.is_lazy(model[0].weight)
+
+
 def test_a_network_in_training_mode_is_refused_and_left_as_it_is():
     model, data = convolutional(), sample()
     outputs = output_statistics(model, data.images, progress=False)

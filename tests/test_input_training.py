@@ -8,7 +8,8 @@ from torch import nn
 
 from tests.test_ideal import PIXELS, assert_same_state, convolutional, dense, sample, state
 from vsbook.checks import BadInput
-from vsbook.input_training import Descent, InBox, _total_variation, train_input
+from vsbook.ideal import output_statistics
+from vsbook.input_training import Descent, InBox, Trained, _total_variation, train_input
 from vsbook.naturalness import low_frequency_share, naturalness, nearest, total_variation
 from vsbook.training import load
 from vsbook.training_mode import copies_in_training_mode, train_copies
@@ -21,6 +22,7 @@ WAYS = {
     "total variation": InBox("total variation", steps=20),
     "nearest data": InBox("nearest data", steps=20),
 }
+COPIES = convolutional(), START[0], TARGETS[0], Descent(0.05, 5)
 
 
 # the descent
@@ -137,6 +139,78 @@ def test_what_can_not_be_trained_is_refused_and_nothing_changes():
     assert_same_state(states[1], state(learning))
 
 
+BACKWARDS = slice(None, None, -1)
+
+
+def layouts(array):
+    """The same numbers, as torch doesn't take them."""
+    fixed = array.copy()
+    fixed.flags.writeable = False
+    return {"read-only": fixed, "swapped": array.astype(">f8"), "backwards": array[BACKWARDS].copy()[BACKWARDS]}
+
+
+@pytest.mark.parametrize("layout", ["read-only", "swapped", "backwards"])
+@pytest.mark.parametrize("count", [1, 10])  # an axis of length 1 counts as in order, even backwards
+def test_arrays_of_any_layout(layout, count):
+    start, targets, data = START[:count], TARGETS[:count], sample().images
+    same = [layouts(array)[layout] for array in (start, targets, data)]
+    for how in WAYS.values():
+        expected = train_input(dense(), start, targets, how, data, progress=False).images
+        np.testing.assert_array_equal(train_input(dense(), *same[:2], how, same[2], progress=False).images, expected)
+    with pytest.raises(AssertionError):  # the data are no bystanders
+        np.testing.assert_array_equal(train_input(dense(), *same[:2], how, 1 - data, progress=False).images, expected)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_no_matter_what_the_caller_has_switched_off(mode):
+    """Networks and arrays from outside, and networks made inside: those have weights that no gradient knows."""
+    data, outside, frozen = sample().images, dense(), state(dense())
+    for how in WAYS.values():
+        expected = train_input(dense(), START, TARGETS, how, data, progress=False).images
+        with mode():
+            for model in (outside, dense()):
+                found = train_input(model, START, TARGETS, how, data, progress=False).images
+                np.testing.assert_array_equal(found, expected)
+    assert_same_state((*frozen[:4], state(outside)[4]), state(outside))
+    expected = copies_in_training_mode(convolutional(), START[0]), train_copies(*COPIES, progress=False)[0]
+    with mode():
+        again = copies_in_training_mode(convolutional(), START[0]), train_copies(*COPIES, progress=False)[0]
+        inside = train_copies(convolutional(), *COPIES[1:], progress=False)[0]
+    assert again[0].slope == expected[0].slope > 0
+    np.testing.assert_array_equal(again[1], expected[1])
+    np.testing.assert_array_equal(inside, expected[1])
+
+
+class Detached(nn.Linear):
+    def forward(self, x):
+        return super().forward(x).detach()
+
+
+def test_a_network_without_a_gradient_is_refused():
+    model = Detached(PIXELS, 10).double().eval()
+    for call in (
+        lambda: train_input(model, START, TARGETS, Descent(), progress=False),
+        lambda: copies_in_training_mode(model, START[0]),
+        lambda: train_copies(model, START[0], TARGETS[0], Descent(), progress=False),
+    ):
+        with pytest.raises(BadInput, match="model: expected one with a gradient"):
+            call()
+
+
+@pytest.mark.parametrize("how", [Descent(steps=2), InBox("none", steps=2), InBox("total variation", steps=5)], ids=str)
+def test_a_start_that_has_its_target(how):
+    """Nothing to take away: a descent stays where it is, a prior may lead away."""
+    model = dense()
+    targets = output_statistics(model, START, progress=False).values
+    found = train_input(model, START, targets, how, progress=False)
+    assert (found.before == 0).all() and np.isfinite(found.images).all()
+    if isinstance(how, Descent) or how.prior == "none":
+        assert (found.fall == 0).all()
+    assert (
+        Trained(*[found.images] * 3, np.zeros(2), np.array([0.0, 0.5]), *[found.moved] * 2).fall == [0, -np.inf]
+    ).all()
+
+
 # distances to the data
 
 
@@ -214,6 +288,35 @@ def test_copies_by_the_formula_of_batch_normalisation():
     expected = model.head(torch.relu(scaled).mean(dim=1)).detach().numpy()
     np.testing.assert_allclose(found.outputs, expected, atol=1e-12)
     assert [(layer.name, layer.places) for layer in found.layers] == [("norm", 4)]
+
+
+def test_what_the_image_does_not_meet_is_left_out():
+    model = convolutional()
+    model.spare = nn.BatchNorm2d(3).double().eval()
+    assert [layer.name for layer in copies_in_training_mode(model, START[0]).layers] == ["norm"]
+
+
+def test_a_running_variance_of_zeros_moves_by_a_finite_number():
+    model = convolutional()
+    model.norm.running_var.zero_()
+    (layer,) = copies_in_training_mode(model, START[0]).layers
+    assert 0 < layer.moved < np.inf
+
+
+def test_dropout_does_not_draw():
+    """Two calls agree, and the state of chance is as it was."""
+    model = convolutional()
+    before = state(model)
+    first, second = (copies_in_training_mode(model, START[0]).outputs for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    (one, _), (two, _) = (train_copies(*COPIES, progress=False) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert_same_state(before, state(model))
+
+
+def test_copies_that_leave_the_finite_numbers_are_refused():
+    with pytest.raises(BadInput, match="how: expected steps that stay finite"):
+        train_copies(*COPIES[:3], Descent(1e308, 3), progress=False)
 
 
 def test_what_has_no_batch_of_one_pixel_can_be_trained_all_the_same():

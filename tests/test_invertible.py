@@ -247,6 +247,20 @@ def test_nothing_changes_in_a_network_that_is_looked_at(network):
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_jacobians_no_matter_what_the_caller_has_switched_off(name, mode):
+    images = noise(1)
+    expected = jacobians(rough(name), images)
+    with mode():
+        np.testing.assert_array_equal(jacobians(rough(name), images.clone()), expected)
+
+
+def test_only_near_the_largest_numbers_do_coordinates_overflow(network):
+    for size in (1e-30, 1e30, -1e36):
+        assert all(part.isfinite().all() for part in network.transform(torch.full((1, 784), size)))
+
+
 # as they are made and ship
 
 

@@ -1,6 +1,7 @@
 """Whole-network inversion against finite differences, loops and closed forms, on networks that don't ship too."""
 
 import copy
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -8,14 +9,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from torch import nn
 
+from tests.test_ideal import Raises
 from vsbook import newton
 from vsbook.checks import BadInput
 from vsbook.data import Images
 from vsbook.layers import capture
 from vsbook.models import create
 from vsbook.newton import STARTS, invert, starting_images
+from vsbook.subspaces import lengths
 
 laws = settings(deadline=None, derandomize=True, max_examples=25)
 GENERATOR = np.random.default_rng
@@ -179,6 +183,75 @@ def test_step_limit_and_zero_targets():
     assert found.converged.all() and np.abs(outputs(model, found.images)).max() < 1e-10
 
 
+# numbers of any size, arrays of any layout, callers in any mode
+
+
+def identity(scale=1.0, width=2):
+    """y = scale x."""
+    model = nn.Sequential(nn.Linear(width, width, bias=False)).double().eval()
+    model[0].weight.data = scale * torch.eye(width, dtype=torch.float64)
+    return model
+
+
+@laws
+@given(arrays(np.float64, (3, 4), elements=st.floats(-1e307, 1e307)))
+def test_lengths_of_rows_of_any_size(rows):
+    np.testing.assert_allclose(lengths(rows), [math.hypot(*row) for row in rows], rtol=1e-15, atol=5e-324)
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-170, 1e160, 1e308])
+def test_targets_whose_squares_vanish_or_overflow(size):
+    found = invert(identity(), np.full((1, 2), size), np.full((1, 2), 1e-20), progress=False)
+    assert found.converged.all() and found.steps[0] > 0
+    np.testing.assert_allclose(found.images, size, rtol=1e-10)
+
+
+def test_images_that_run_far_off():
+    start = np.full((1, 2), -1.0)
+    found = invert(identity(1e-30), np.full((1, 2), 1e130), start, progress=False)
+    assert found.converged.all()
+    np.testing.assert_allclose(found.distances, 2**0.5 * 1e160)
+    beyond = invert(identity(1e-300), np.full((1, 2), 1.5e8), np.zeros((1, 2)), progress=False)
+    assert beyond.converged.all() and beyond.distances[0] == np.finfo(np.float64).max
+
+
+class Finite(nn.Linear):
+    def forward(self, x):
+        assert x.isfinite().all()
+        return super().forward(x)
+
+
+def test_no_image_leaves_the_finite_numbers():
+    model = Finite(2, 2, bias=False).double().eval()
+    model.weight.data = 1e-300 * torch.eye(2, dtype=torch.float64)
+    found = invert(model, np.full((1, 2), 1e10), np.zeros((1, 2)), progress=False)
+    assert not found.converged.any() and np.isfinite(found.images).all()
+
+
+def test_arrays_of_any_layout():
+    model, generator = network(), GENERATOR(12)
+    starts, targets = generator.uniform(0, 1, (3, 12)), 0.1 * generator.normal(size=(3, 4))
+    expected = invert(model, targets, starts, progress=False).images
+    fixed = targets.copy(), starts.copy()
+    for array in fixed:
+        array.flags.writeable = False
+    swapped = targets.astype(">f8"), starts.astype(">f8")
+    for pair in (fixed, swapped, (np.asfortranarray(targets), np.asfortranarray(starts))):
+        np.testing.assert_array_equal(invert(model, *pair, progress=False).images, expected)
+    backwards = invert(model, targets[::-1], starts[::-1], progress=False).images
+    np.testing.assert_allclose(backwards, expected[::-1], atol=1e-9)
+    alone = invert(model, targets[:1][::-1], starts[:1][::-1], progress=False).images  # one row, backwards
+    np.testing.assert_allclose(alone, expected[:1], atol=1e-9)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_no_matter_what_the_caller_has_switched_off(mode):
+    starts, targets = GENERATOR(13).uniform(0, 1, (2, 12)), np.zeros((2, 4))
+    expected = invert(network(), targets, starts, progress=False).images
+    with mode():
+        np.testing.assert_array_equal(invert(network(), targets, starts, progress=False).images, expected)
+
+
 # nothing changes
 
 
@@ -218,6 +291,17 @@ class Rounded(nn.Module):
         return x.argmax(dim=1, keepdim=True)
 
 
+def spoilt(model, number=np.nan):
+    next(model.parameters()).data[0] = number
+    return model
+
+
+def spoilt_buffer():
+    model = nn.Sequential(nn.Linear(12, 4), nn.BatchNorm1d(4)).eval()
+    model[1].running_mean[0] = np.nan
+    return model
+
+
 GOOD = {"model": network(), "targets": np.zeros((2, 4)), "starts": np.zeros((2, 12))}
 BAD = {
     "training mode": ({"model": network().train()}, "eval mode"),
@@ -233,6 +317,14 @@ BAD = {
     "no gradient": ({"model": Detached().eval(), "starts": np.zeros((2, 4))}, "starts"),
     "whole numbers out": ({"model": Rounded().eval()}, "starts"),
     "two outputs": ({"model": TwoAnswers().eval()}, "starts"),
+    "NaN weights": ({"model": spoilt(network())}, "model: expected finite weights"),
+    "infinite weights": ({"model": spoilt(network(), np.inf)}, "model: expected finite weights"),
+    "NaN statistics": ({"model": spoilt_buffer()}, "model: expected finite weights"),
+    "weights without a shape": ({"model": nn.Sequential(nn.LazyLinear(4)).eval()}, "model"),
+    "images that a layer refuses": ({"model": nn.BatchNorm1d(12).eval(), "starts": np.zeros((2, 1, 3, 4))}, "starts"),
+    "a network's own KeyError": ({"model": Raises(KeyError("a")).eval()}, "starts"),
+    "a network's own assertion": ({"model": Raises(AssertionError("b")).eval()}, "starts"),
+    "too long a target": ({"targets": np.full((2, 4), 1.7e308)}, "targets: expected vectors with a length"),
     "negative tolerance": ({"tolerance": -1.0}, "tolerance"),
     "half a step": ({"max_steps": 0.5}, "max_steps"),
 }
@@ -245,6 +337,13 @@ def test_bad_input_is_one_clear_error(name):
     with pytest.raises(BadInput, match=word) as error:
         invert(**(GOOD | {"progress": False} | changes))
     assert "\n" not in str(error.value) and "expected" in str(error.value) and ";" in str(error.value)
+
+
+def test_a_network_says_itself_what_is_bad_and_can_be_interrupted():
+    with pytest.raises(BadInput, match="own: expected this"):
+        invert(**(GOOD | {"model": Raises(BadInput("own: expected this, got that; do so")).eval()}))
+    with pytest.raises(KeyboardInterrupt):
+        invert(**(GOOD | {"model": Raises(KeyboardInterrupt()).eval()}))
 
 
 # starts
@@ -285,3 +384,15 @@ def test_starts_come_from_the_target_and_the_training_images_alone():
 def test_bad_starts(kind, targets, word):
     with pytest.raises(BadInput, match=word):
         starting_images(kind, network(widths=(12, 9, 10)), targets, digits())
+
+
+def test_starts_ask_for_what_they_need():
+    few, targets = digits(count=9), np.eye(10)
+    for kind in (STARTS[0], STARTS[2]):
+        with pytest.raises(BadInput, match="expected every digit 0 to 9"):
+            starting_images(kind, network(widths=(12, 9, 10)), targets, few)
+    with pytest.raises(BadInput, match="model: expected ten outputs"):
+        starting_images(STARTS[1], network(widths=(12, 9, 5)), targets, few)
+    with pytest.raises(BadInput, match="outputs: expected finite"):
+        starting_images(STARTS[1], spoilt(network(widths=(12, 9, 10))), targets, few)
+    assert starting_images(STARTS[1], network(widths=(12, 9, 10)), targets, few).shape == (10, 12)

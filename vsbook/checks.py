@@ -18,6 +18,7 @@ __all__ = [
     "instance_of",
     "number",
     "one_of",
+    "shareable",
     "whole_number",
     "write_beside",
 ]
@@ -80,6 +81,13 @@ def as_vectors(values, length: int | None, name: str = "x") -> Float[np.ndarray,
             f"{name}: expected {wanted}, got shape {array.shape}; flatten images and put batches in the first axis"
         )
     return array
+
+
+def shareable(array: np.ndarray) -> np.ndarray:
+    """The array itself, or a copy of it, that torch can share: native, in C order, writable."""
+    forwards = min(array.strides, default=0) >= 0  # an axis of length 1 counts as in C order even backwards
+    plain = forwards and array.dtype.isnative and array.flags.c_contiguous and array.flags.writeable
+    return array if plain else array.astype(array.dtype.newbyteorder("="), order="C")
 
 
 def one_of(choice: str, choices, name: str) -> str:

@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 from torch import nn
 from tqdm import tqdm
 
-from vsbook.checks import BadInput, as_real, as_vectors, instance_of, one_of
+from vsbook.checks import BadInput, as_real, as_vectors, instance_of, one_of, shareable
 from vsbook.data import Images, class_averages
 from vsbook.layers import CONVOLUTIONS, named_weights
 from vsbook.subspaces import FourSubspaces
@@ -44,11 +44,13 @@ def in_eval_mode(model: nn.Module) -> torch.nn.Parameter:
     running statistics move: no output would be *the* output.
 
     Raises:
-        BadInput: if `model` isn't a network with weights, or a part of it is in training mode.
+        BadInput: if `model` isn't a network with weights, they have no shape yet, or a part of it is in training mode.
     """
     parameter = next(instance_of(model, nn.Module, "model").parameters(), None)
     if parameter is None:
         raise BadInput("model: expected a network with weights, got one without; pass the whole network")
+    if any(nn.parameter.is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        raise BadInput("model: expected weights with a shape, got lazy ones; let an image pass through first")
     training = [name or "the whole" for name, module in model.named_modules() if module.training]
     if training:
         raise BadInput(
@@ -134,7 +136,9 @@ def output_statistics(model: nn.Module, images, progress: bool = True) -> Output
             for batch in tqdm(batches, unit="batch", disable=not progress, mininterval=0.5, leave=False):
                 parts.append(model(_finite(batch.to(dtype))))
         values = _joined(parts)
-    except (RuntimeError, IndexError) as error:
+    except BadInput:
+        raise
+    except Exception as error:  # whatever the network's own code raises
         came = f"{tuple(np.shape(images))} ({error})"
         raise BadInput(
             f"images: expected (N, ...) as the network takes them, got shape {came}; reshape them"
@@ -153,8 +157,7 @@ def _plain(images) -> np.ndarray:
     array = images if isinstance(images, np.ndarray) and images.dtype.kind == "f" else as_real(images, "images")
     if isinstance(images, np.ma.MaskedArray) or array.ndim == 0 or array.size == 0 or array.dtype == np.longdouble:
         array = as_vectors(images, None, "images")
-    plain = array.dtype.isnative and array.flags.c_contiguous and array.flags.writeable
-    return array if plain else array.astype(array.dtype.newbyteorder("="), order="C")
+    return shareable(array)
 
 
 def _finite(batch: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,9 @@ Source: section 2.4 of the paper, which follows Simonyan, Vedaldi and Zisserman 
 section 3. The constants of the descent are those of the authors' public code.
 """
 
+import copy
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +15,11 @@ from jaxtyping import Float
 from torch import nn
 from tqdm import tqdm
 
-from vsbook.checks import BadInput, as_real, as_vectors, instance_of, number, one_of, whole_number
+from vsbook.checks import BadInput, as_real, as_vectors, instance_of, number, one_of, shareable, whole_number
 from vsbook.ideal import as_targets, distances_to, in_eval_mode, output_statistics
 from vsbook.naturalness import nearest
 
-__all__ = ["PRIORS", "Descent", "InBox", "Trained", "descend", "train_input"]
+__all__ = ["PRIORS", "Descent", "InBox", "Trained", "descend", "differentiable", "finite_arrays", "train_input"]
 
 PRIORS = ("none", "total variation", "nearest data")
 FIRST, SECOND, EPSILON = 0.9, 0.999, 1e-8  # of Adam: decay of the gradient and of its square, and what is added
@@ -41,10 +43,10 @@ class Descent:
 class InBox:
     """Adam within the pixel box: after each step pixels are put back into [0, 1]; a prior keeps the result an image.
 
-    The objective of an image is its squared distance to the target over that of its start, plus `weight` times the
-    prior: 'total variation', mean length of the image's gradient, or 'nearest data', the squared distance to the
-    nearest of `data`, over the pixels. So a weight means the same for networks whose outputs have other sizes. Of
-    each image the best that was met is kept.
+    The objective of an image is its squared distance to the target over that of its start (over 1 for a start that
+    has its target), plus `weight` times the prior: 'total variation', mean length of the image's gradient, or 'nearest
+    data', the squared distance to the nearest of `data`, over the pixels. So a weight means the same for networks whose
+    outputs have other sizes. Of each image the best that was met is kept.
     """
 
     prior: str = "total variation"
@@ -84,8 +86,10 @@ class Trained:
 
     @property
     def fall(self) -> Float[np.ndarray, " k"]:
-        """The share of the distance that training took away; negative where it rose."""
-        return 1 - self.after / self.before
+        """The share of the distance that training took away; negative where it rose, from nothing infinitely."""
+        left = np.where(self.after > 0, np.inf, 1.0)  # of a start that had its target
+        with np.errstate(over="ignore"):
+            return 1 - np.divide(self.after, self.before, where=self.before > 0, out=left)
 
 
 def train_input(model: nn.Module, images, targets, how: Descent | InBox, data=None, progress: bool = True) -> Trained:
@@ -103,8 +107,8 @@ def train_input(model: nn.Module, images, targets, how: Descent | InBox, data=No
         progress: show a bar.
 
     Raises:
-        BadInput: for a network in training mode, targets that aren't finite numbers of the shape of the outputs, or a
-            descent that left the finite numbers.
+        BadInput: for a network in training mode or without a gradient, targets that aren't finite numbers of the shape
+            of the outputs, or a descent that left the finite numbers.
 
     Source: section 2.4, paragraph 4, and section 3, last paragraph of the paper.
 
@@ -117,18 +121,45 @@ def train_input(model: nn.Module, images, targets, how: Descent | InBox, data=No
     dtype = in_eval_mode(model).dtype
     start = _rows(images)
     targets = as_targets(targets, output_statistics(model, start, progress=False).values.shape)
-    wanted, x = torch.from_numpy(targets).to(dtype), torch.from_numpy(start).to(dtype)
-    if isinstance(how, Descent):
-        x, losses, lengths = descend(model, x, wanted, how, progress)
-    else:
-        prior = _prior(instance_of(how, InBox, "how"), data, start.shape[1])
-        x, losses, lengths = _descend_in_box(model, x, wanted, how, prior, progress)
-    if not all(tensor.isfinite().all() for tensor in (x, losses, lengths)):
-        raise BadInput(f"how: expected steps that stay finite, got a learning rate of {how.learning_rate}; take less")
-    reached, losses, lengths = (tensor.double().numpy() for tensor in (x, losses, lengths))
+    with differentiable(model) as frozen:
+        wanted, x = torch.from_numpy(shareable(targets)).to(dtype), torch.from_numpy(shareable(start)).to(dtype)
+        if isinstance(how, Descent):
+            x, losses, lengths = descend(frozen, x, wanted, how, progress)
+        else:
+            prior = _prior(instance_of(how, InBox, "how"), data, start.shape[1])
+            x, losses, lengths = _descend_in_box(frozen, x, wanted, how, prior, progress)
+    reached, losses, lengths = finite_arrays(how, x, losses, lengths)
     distances = (distances_to(model, rows, targets) for rows in (start, reached))
     moved = np.linalg.norm(reached - start, axis=1)
     return Trained(reached, losses, lengths, *distances, moved, ((reached < 0) | (reached > 1)).mean(axis=1))
+
+
+@contextmanager
+def differentiable(model: nn.Module):
+    """The model, or a copy of one made in inference mode, and gradients, whatever the caller has switched off.
+
+    Raises:
+        BadInput: in the place of whatever the model's own code raises within the block.
+    """
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            made_without = any(tensor.is_inference() for tensor in (*model.parameters(), *model.buffers()))
+            yield copy.deepcopy(model) if made_without else model
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(f"model: expected one with a gradient at the images, got '{error}'; take another") from error
+
+
+def finite_arrays(how: "Descent | InBox", *tensors: torch.Tensor) -> tuple[np.ndarray, ...]:
+    """Tensors of a descent as float64, or `BadInput` where it left the finite numbers.
+
+    >>> [array.tolist() for array in finite_arrays(Descent(), torch.zeros(2), torch.ones(1))]
+    [[0.0, 0.0], [1.0]]
+    """
+    if not all(tensor.isfinite().all() for tensor in tensors):
+        raise BadInput(f"how: expected steps that stay finite, got a learning rate of {how.learning_rate}; take less")
+    return tuple(tensor.double().numpy() for tensor in tensors)
 
 
 def _rows(images) -> Float[np.ndarray, "k p"]:
@@ -167,7 +198,8 @@ def descend(model: nn.Module, x: torch.Tensor, wanted: torch.Tensor, how: Descen
 
 def _descend_in_box(model, x, wanted, how, prior, progress) -> tuple:
     """Adam, written out: PyTorch's own takes seconds and much memory to load its compiler."""
-    scale = _losses(model, x, wanted).detach().clamp(min=torch.finfo(x.dtype).tiny)
+    scale = _losses(model, x, wanted).detach()
+    scale = torch.where(scale >= torch.finfo(x.dtype).tiny, scale, 1.0)
     x = x.clamp(0, 1)
     mean, square = torch.zeros_like(x), torch.zeros_like(x)
     losses, lengths, best, least = [], [], x, torch.full_like(scale, torch.inf)
@@ -207,7 +239,7 @@ class _ToNearest:
     def __call__(self, x: torch.Tensor, number_of_step: int) -> torch.Tensor:
         if number_of_step % 10 == 0:
             found, _ = nearest(x.detach().double().numpy(), self.data)
-            self.anchors = torch.from_numpy(self.data[found]).to(x.dtype)
+            self.anchors = torch.from_numpy(shareable(self.data[found])).to(x.dtype)
         return ((x - self.anchors) ** 2).mean(dim=1)
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from vsbook.chains import Chain, Step
 from vsbook.checks import BadInput, as_vectors, instance_of, number, one_of
+from vsbook.subspaces import lengths
 
 __all__ = ["ErrorBudget", "LayerwiseInverse", "error_budget", "invert_layers"]
 
@@ -79,7 +80,7 @@ def invert_layers(chain: Chain, outputs, tolerance: float = 1e-6, precision: str
         depth.append(found.depth.max(axis=1))
         z = _rounded(found.values - step.bias, dtype)
         x = _pinv(step, z, dtype)
-        unreached.append(_length(step.subspaces.project_left_null(z / _divisor(_length(z))[:, None])))
+        unreached.append(lengths(step.subspaces.project_left_null(z / _divisor(lengths(z))[:, None])))
     error = _relative(chain(x) - wanted, wanted)
     conditions = np.array([step.subspaces.condition_number for step in chain.steps])
     columns = (np.stack(rows[::-1], axis=1) for rows in (outside, depth, unreached))
@@ -126,15 +127,7 @@ def _pinv(step: Step, z: np.ndarray, dtype: type) -> np.ndarray:
 def _relative(difference: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Lengths of rows over those of the reference; absolute where that is zero. At most the largest of float64."""
     with np.errstate(over="ignore"):
-        return np.minimum(_length(difference) / _divisor(_length(reference)), np.finfo(np.float64).max)
-
-
-def _length(x: np.ndarray) -> np.ndarray:
-    """Euclidean lengths of rows, from numbers of a size around 1: squares of others overflow or vanish."""
-    x = x.astype(np.float64)
-    size = _divisor(np.abs(x).max(axis=1))
-    with np.errstate(over="ignore"):
-        return size * np.linalg.norm(x / size[:, None], axis=1)
+        return np.minimum(lengths(difference) / _divisor(lengths(reference)), np.finfo(np.float64).max)
 
 
 def _divisor(sizes: np.ndarray) -> np.ndarray:
@@ -190,14 +183,14 @@ def error_budget(chain: Chain, outputs) -> ErrorBudget:
         before, S, m = step.activation.inverse(exact).values, step.subspaces, len(step.bias)
         slopes, z = step.activation.derivative(before), before - step.bias
         x = S.pinv(z)
-        size = _divisor(_length(x))
+        size = _divisor(lengths(x))
         rounded = _pinv(step, _rounded(step.activation.inverse(rounded).values - step.bias, np.float32), np.float32)
         back = (S.column_space / S.singular_values[: S.rank]).T  # (r, m), W+ but for an orthonormal factor
         largest, spread = _norms(back, slopes)
-        products = _length(np.abs(z) @ np.abs(S.row_space @ back).T)
-        worst = (worst * largest * _length(exact) + (m + 2) * unit * products) / size
+        products = lengths(np.abs(z) @ np.abs(S.row_space @ back).T)
+        worst = (worst * largest * lengths(exact) + (m + 2) * unit * products) / size
         fresh = usual * np.hypot(exact / slopes, np.sqrt(2 + (m - 1) / 2) * z) * np.linalg.norm(back, axis=0)
-        came = np.hypot(came * spread / np.sqrt(m), _length(fresh))
+        came = np.hypot(came * spread / np.sqrt(m), lengths(fresh))
         rows.append((_relative(rounded - x, x), np.hypot(came / size, usual), worst))
         exact = x
     return ErrorBudget(*(np.stack(column, axis=1) for column in zip(*rows[::-1], strict=True)))

@@ -6,6 +6,7 @@ scales, and its inverse subtracts and divides. Source: L. Dinh, J. Sohl-Dickstei
 using Real NVP, 2017; the question comes from the conclusion of the paper.
 """
 
+import copy
 import warnings
 
 import numpy as np
@@ -32,7 +33,8 @@ class Invertible(nn.Module):
         """All coordinates of images: the logits (N, 10) and the spare ones (N, 774), with gradients.
 
         Args:
-            images: a tensor (N, 784), (N, 28, 28) or (N, 1, 28, 28) in the network's type; any finite numbers.
+            images: a tensor (N, 784), (N, 28, 28) or (N, 1, 28, 28) in the network's type, of finite numbers; near
+                the largest of the type (1e38 in float32) coordinates may overflow to infinity.
 
         Raises:
             BadInput: for anything else.
@@ -216,13 +218,14 @@ def jacobians(network: Invertible, images: torch.Tensor) -> Float[np.ndarray, "N
     >>> J.shape, round(float(np.linalg.det(J[0])), 4)
     ((1, 784, 784), 1.0)
     """
-    rows = instance_of(network, Invertible, "network")._images(images).detach()
-    return np.stack([_jacobian(network, row) for row in rows])
+    rows = instance_of(network, Invertible, "network")._images(images)
+    with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched on or off
+        network, rows = copy.deepcopy(network), rows.detach().clone()  # tensors made in inference mode have no gradient
+        return np.stack([_jacobian(network, row) for row in rows])
 
 
 def _jacobian(network: Invertible, row: torch.Tensor) -> np.ndarray:
     """784 copies of one image, and of the coordinates of copy i the gradient of the i-th alone."""
-    with torch.enable_grad():  # whatever the caller has switched off
-        copies = row.repeat(PIXELS, 1).requires_grad_()
-        coordinates = network._encode(copies)
+    copies = row.repeat(PIXELS, 1).requires_grad_()
+    coordinates = network._encode(copies)
     return torch.autograd.grad(coordinates, copies, torch.eye(PIXELS, dtype=row.dtype))[0].double().numpy()

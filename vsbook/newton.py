@@ -15,8 +15,9 @@ from scipy.spatial import KDTree
 from torch import nn
 from tqdm import tqdm
 
-from vsbook.checks import BadInput, as_real, as_vectors, instance_of, number, one_of, whole_number
-from vsbook.data import Images, class_averages
+from vsbook.checks import BadInput, as_real, as_vectors, instance_of, number, one_of, shareable, whole_number
+from vsbook.data import CLASSES, Images, class_averages
+from vsbook.subspaces import lengths
 from vsbook.training import logits
 
 __all__ = ["STARTS", "Preimages", "invert", "starting_images"]
@@ -32,7 +33,8 @@ class Preimages:
 
     `images` have the shape of the starts and the unit of pixels. `converged`: whether the output was reached.
     `steps`: Jacobians that were taken. `errors`: relative forward errors, the distance of the image's output to the
-    target over the length of the target (over 1 for a target of zeros). `distances`: from the start to the image.
+    target over the length of the target (over 1 for a target of zeros); infinite where the output isn't finite.
+    `distances`: from the start to the image, at most the largest of float64.
     """
 
     images: Float[np.ndarray, "N ..."]
@@ -61,8 +63,8 @@ def invert(
         progress: show a bar with the images that are done.
 
     Raises:
-        BadInput: for a network in training mode or one that can't be copied, differentiated or run in float64; for
-            arrays that aren't finite or of other shapes.
+        BadInput: for a network in training mode, with weights that aren't finite, or one that can't be copied,
+            differentiated or run in float64; for arrays that aren't finite or of other shapes.
 
     Source: equation (5) of the paper with J^+ in the place of W^+.
 
@@ -71,22 +73,31 @@ def invert(
     >>> bool(found.converged[0]), bool(found.errors[0] < 1e-10)
     (True, True)
     """
-    network = _network(model)
+    targets, starts = _arrays(targets, starts)
+    tolerance, max_steps = number(tolerance, "tolerance"), whole_number(max_steps, "max_steps")
+    with torch.inference_mode(False):  # whatever the caller has switched on: no gradient knows tensors made in it
+        network = _network(model)
+        _fits(network, targets, starts)
+        parts = []
+        with tqdm(total=len(targets), unit="image", disable=not progress, mininterval=0.5, leave=False) as bar:
+            for first in range(0, len(targets), BATCH):
+                batch = slice(first, first + BATCH)
+                parts.append(_invert(network, targets[batch], starts[batch], tolerance, max_steps))
+                bar.update(len(parts[-1][0]))
+    images, steps, errors = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    with np.errstate(over="ignore"):
+        distances = np.minimum(lengths((images - starts).reshape(len(starts), -1)), np.finfo(np.float64).max)
+    return Preimages(images, errors <= tolerance, steps, errors, distances)
+
+
+def _arrays(targets, starts) -> tuple[np.ndarray, np.ndarray]:
     targets, starts = as_vectors(targets, None, "targets"), as_real(starts, "starts").astype(np.float64)
     if targets.ndim != 2 or starts.ndim < 2 or len(targets) != len(starts):
         came = f"shapes {targets.shape} and {starts.shape}"
         raise BadInput(f"starts: expected one for each target of (N, m), got {came}; put batches in the first axis")
-    tolerance, max_steps = number(tolerance, "tolerance"), whole_number(max_steps, "max_steps")
-    _fits(network, targets, starts)
-    parts = []
-    with tqdm(total=len(targets), unit="image", disable=not progress, mininterval=0.5, leave=False) as bar:
-        for first in range(0, len(targets), BATCH):
-            batch = slice(first, first + BATCH)
-            parts.append(_invert(network, targets[batch], starts[batch], tolerance, max_steps))
-            bar.update(len(parts[-1][0]))
-    images, steps, errors = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    distances = np.linalg.norm((images - starts).reshape(len(starts), -1), axis=1)
-    return Preimages(images, errors <= tolerance, steps, errors, distances)
+    if not np.isfinite(lengths(targets)).all():
+        raise BadInput("targets: expected vectors with a length within float64, got longer ones; scale them down")
+    return shareable(targets), shareable(starts)
 
 
 def _network(model: nn.Module) -> nn.Module:
@@ -95,20 +106,26 @@ def _network(model: nn.Module) -> nn.Module:
     if any(module.training for module in model.modules()):
         raise BadInput("model: expected a network in eval mode, got one in training mode; call model.eval()")
     try:
-        return copy.deepcopy(model).double().requires_grad_(False)
-    except (RuntimeError, TypeError) as error:
-        raise BadInput(f"model: expected a network that can be copied in float64, got {error}; simplify it") from None
+        network = copy.deepcopy(model).double().requires_grad_(False)
+    except Exception as error:
+        raise BadInput(f"model: expected a network that can be copied in float64, got {error}; simplify it") from error
+    finite = all(weight.isfinite().all() for weight in network.parameters())
+    if not finite or any(buffer.isnan().any() for buffer in network.buffers()):
+        raise BadInput("model: expected finite weights, got NaN or infinities; was the training stable?")
+    return network
 
 
 def _fits(network: nn.Module, targets: np.ndarray, starts: np.ndarray) -> None:
     """Try one image: the outputs are those of the targets, and there is a way back to the pixels."""
     try:
         y, _ = _linearised(network, torch.from_numpy(starts[:1]))
-    except (RuntimeError, IndexError, TypeError, AttributeError) as error:
+    except BadInput:
+        raise
+    except Exception as error:  # whatever the network's own code raises
         raise BadInput(
             f"starts: expected images that the network takes in float64 and can be differentiated at, got shape "
             f"{starts.shape} ({error}); reshape them, or take another network"
-        ) from None
+        ) from error
     if y.shape[1:] != targets.shape[1:]:
         raise BadInput(
             f"targets: expected outputs of the network, (N, {y.shape[1]}), got shape {targets.shape}; one output a row"
@@ -139,26 +156,26 @@ def _least_steps(J: torch.Tensor, residuals: torch.Tensor) -> torch.Tensor:
 def _misses(network: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Distances of the outputs to the targets (N,); infinite where the output isn't finite."""
     with torch.no_grad():
-        miss = torch.linalg.vector_norm(network(x) - targets, dim=1)
+        miss = torch.from_numpy(lengths((network(x) - targets).numpy()))
     return torch.where(miss.isfinite(), miss, torch.inf)
 
 
 def _invert(network, targets, starts, tolerance, max_steps) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images, steps and relative errors of one batch; whoever is done or stuck is no longer computed."""
     targets, x = torch.from_numpy(targets), torch.from_numpy(starts).clone()
-    lengths = torch.linalg.vector_norm(targets, dim=1)
-    lengths = torch.where(lengths > 0, lengths, 1.0)
+    sizes = torch.from_numpy(lengths(targets.numpy()))
+    sizes = torch.where(sizes > 0, sizes, 1.0)
     miss, steps = _misses(network, x, targets), torch.zeros(len(x), dtype=torch.int64)
     left = torch.arange(len(x))
     for _ in range(max_steps):
-        left = left[miss[left] > tolerance * lengths[left]]
+        left = left[miss[left] > tolerance * sizes[left]]
         if not len(left):
             break
         y, J = _linearised(network, x[left])
         directions = _least_steps(J, targets[left] - y).reshape(x[left].shape)
         steps[left] += 1
         left = left[_line_search(network, targets, x, miss, left, directions)]
-    return x.numpy(), steps.numpy(), (miss / lengths).numpy()
+    return x.numpy(), steps.numpy(), (miss / sizes).numpy()
 
 
 def _line_search(network, targets, x, miss, left, directions) -> torch.Tensor:
@@ -171,6 +188,8 @@ def _line_search(network, targets, x, miss, left, directions) -> torch.Tensor:
     while len(waiting) and length > SHORTEST:
         chosen = left[waiting]
         trial = x[chosen] + length * directions[waiting]
+        finite = trial.flatten(1).isfinite().all(dim=1).reshape(-1, *[1] * (x.ndim - 1))
+        trial = torch.where(finite, trial, x[chosen])  # never leaves the finite numbers
         found = _misses(network, trial, targets[chosen])
         better = found < (1 - 1e-4 * length) * miss[chosen]
         x[chosen[better]], miss[chosen[better]] = trial[better], found[better]
@@ -190,7 +209,8 @@ def starting_images(kind: str, model: nn.Module, targets, train: Images) -> Floa
         train: images that may serve as starts: not those that made the targets.
 
     Raises:
-        BadInput: for another kind, or targets that aren't finite numbers of shape (N, 10).
+        BadInput: for another kind, targets that aren't finite numbers of shape (N, 10), training images that lack a
+            digit which the kind asks for, or a network without ten finite outputs.
 
     Source: 'initializing based on the original training images', section 3 of the paper.
 
@@ -207,7 +227,12 @@ def starting_images(kind: str, model: nn.Module, targets, train: Images) -> Floa
     if kind == "class average":
         return class_averages(train.images, labels)[named]
     if kind == "another digit":
-        firsts = np.array([np.flatnonzero(labels == digit)[0] for digit in range(10)])
+        digits, firsts = np.unique(labels, return_index=True)
+        if not np.array_equal(digits, range(CLASSES)):
+            raise BadInput(f"train: expected every digit 0 to 9, got {digits.tolist()}; take a larger sample")
         return train.images[firsts[(named + 1) % 10]].astype(np.float64)
-    _, nearest = KDTree(logits(model, train.images).double().numpy()).query(targets)
+    outputs = as_real(logits(model, train.images).double().numpy(), "outputs")
+    if outputs.shape[1:] != (CLASSES,):
+        raise BadInput(f"model: expected ten outputs an image, got shape {outputs.shape}; take a classifier of digits")
+    _, nearest = KDTree(outputs).query(targets)
     return train.images[nearest].astype(np.float64)

@@ -26,6 +26,8 @@ __all__ = [
     # the bias as one more column
     "absorb_bias",
     "append_one",
+    # vectors of any size
+    "lengths",
 ]
 
 
@@ -338,3 +340,17 @@ def append_one(x) -> Float[np.ndarray, "*batch n+1"]:
     """
     x = as_vectors(x, None)
     return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
+
+
+def lengths(rows: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
+    """Euclidean lengths of rows, whose squares may overflow or vanish; infinite only beyond float64.
+
+    Each row is first brought to a size around 1 by a power of two, which rounds nothing.
+
+    >>> (lengths(1e200 * np.array([[3.0, 4.0], [0.0, 0.0]])) / 1e200).round(9).tolist()
+    [5.0, 0.0]
+    """
+    rows = rows.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        _, exponents = np.frexp(np.abs(rows).max(axis=1))
+        return np.ldexp(np.linalg.norm(np.ldexp(rows, -exponents[:, None]), axis=1), exponents)

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from vsbook.checks import BadInput, as_vectors, instance_of, whole_number
+from vsbook.checks import BadInput, as_vectors, instance_of, shareable, whole_number
 from vsbook.ideal import as_targets, in_eval_mode, output_statistics
-from vsbook.input_training import Descent, descend
+from vsbook.input_training import Descent, descend, differentiable, finite_arrays
 
 __all__ = ["BatchNorm", "Copies", "copies_in_training_mode", "train_copies"]
 
@@ -31,7 +31,8 @@ class BatchNorm:
         places: pixels of a map that comes in, height times width.
         variance: of what comes in, over copies and places; the median over channels.
         eps: what is added to it before the root.
-        moved: how far the running variance went in one pass, over its length: a buffer, which no gradient freezes.
+        moved: how far the running variance went in one pass, over its length (1 for zeros): a buffer, which no
+            gradient freezes.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Copies:
         outputs: in training mode, mean over the copies.
         slope_evaluated: length of the Jacobian of the outputs with respect to the image (Frobenius), in eval mode.
         slope: the same in training mode, all copies moving together.
-        layers: what its batch normalisation does there.
+        layers: what its batch normalisation does there; a layer that the image doesn't meet is left out.
     """
 
     evaluated: Float[np.ndarray, " m"]
@@ -65,7 +66,8 @@ def copies_in_training_mode(model: nn.Module, image, copies: int = COPIES) -> Co
 
     A channel is replaced by $\beta + \gamma (x - \bar x) / \sqrt{s^2 + \varepsilon}$ with mean and variance over copies
     and places. Where a map has one pixel, all those numbers are the same: $x - \bar x = 0$, and what comes out is
-    $\beta$, whatever the image. Works on a deep copy; the model is left as it was.
+    $\beta$, whatever the image. Works on a deep copy; the model is left as it was. All else stays in eval mode: dropout
+    would draw, and let the copies differ.
 
     Args:
         model: a classifier in eval mode.
@@ -73,7 +75,8 @@ def copies_in_training_mode(model: nn.Module, image, copies: int = COPIES) -> Co
         copies: in the batch.
 
     Raises:
-        BadInput: for a network in training mode, or an image that isn't one vector of finite numbers.
+        BadInput: for a network in training mode or without a gradient, or an image that isn't one vector of finite
+            numbers.
 
     Source: the authors' public code, which repeats one image 32 times and never calls eval on its ResNet18.
 
@@ -83,15 +86,30 @@ def copies_in_training_mode(model: nn.Module, image, copies: int = COPIES) -> Co
     (True, True)
     """
     x = _one_image(model, image)
-    evaluated, slope_evaluated = _outputs_and_slope(copy.deepcopy(model), x, 1)
-    learner = copy.deepcopy(model).train()
-    norms = {name: m for name, m in learner.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
-    before = {name: m.running_var.clone() for name, m in norms.items() if m.running_var is not None}
-    with _incoming(norms) as seen:
-        outputs, slope = _outputs_and_slope(learner, x, whole_number(copies, "copies", 2))
-    moved = {name: float((norms[name].running_var - start).norm() / start.norm()) for name, start in before.items()}
-    layers = tuple(BatchNorm(name, *seen[name], m.eps, moved.get(name, 0.0)) for name, m in norms.items())
+    with differentiable(model):
+        x = x.clone()
+        evaluated, slope_evaluated = _outputs_and_slope(copy.deepcopy(model), x, 1)
+        learner, norms = _learner(model)
+        before = {name: m.running_var.clone() for name, m in norms.items() if m.running_var is not None}
+        with _incoming(norms) as seen:
+            outputs, slope = _outputs_and_slope(learner, x, whole_number(copies, "copies", 2))
+    moved = {name: _moved(start, norms[name].running_var) for name, start in before.items()}
+    met = (name for name in norms if name in seen)
+    layers = tuple(BatchNorm(name, *seen[name], norms[name].eps, moved.get(name, 0.0)) for name in met)
     return Copies(evaluated, outputs, slope_evaluated, slope, layers)
+
+
+def _learner(model: nn.Module) -> tuple[nn.Module, dict[str, nn.Module]]:
+    """A copy whose batch normalisation is in training mode, and those layers by name."""
+    learner = copy.deepcopy(model)
+    norms = {name: m for name, m in learner.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
+    for norm in norms.values():
+        norm.train()
+    return learner, norms
+
+
+def _moved(start: torch.Tensor, end: torch.Tensor) -> float:
+    return float((end - start).norm() / (start.norm() or 1.0))
 
 
 def _one_image(model: nn.Module, image) -> torch.Tensor:
@@ -100,7 +118,7 @@ def _one_image(model: nn.Module, image) -> torch.Tensor:
     if image.ndim != 1:
         raise BadInput(f"image: expected one flattened image, got shape {image.shape}; choose a row")
     output_statistics(model, image[None], progress=False)  # refuses what the network doesn't take
-    return torch.from_numpy(image).to(dtype)
+    return torch.from_numpy(shareable(image)).to(dtype)
 
 
 def _outputs_and_slope(model: nn.Module, x: torch.Tensor, copies: int) -> tuple[np.ndarray, float]:
@@ -134,7 +152,7 @@ def _incoming(norms: dict[str, nn.Module]):
 def train_copies(
     model: nn.Module, image, target, how: Descent, copies: int = COPIES, progress: bool = True
 ) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " steps"]]:
-    r"""Train one image, repeated as a batch, with the network in *training* mode: a mistake, repeated.
+    r"""Train one image, repeated as a batch, with batch normalisation in *training* mode: a mistake, repeated.
 
     Descends on the mean of $(f(x) - t)^2$ over copies and outputs. Works on a deep copy of the network, whose running
     statistics move; its weights are frozen.
@@ -151,7 +169,7 @@ def train_copies(
         The image after the last step, and the losses before the first step and after each.
 
     Raises:
-        BadInput: as `vsbook.input_training.train_input`.
+        BadInput: as `vsbook.input_training.train_input` and `copies_in_training_mode`.
 
     Source: the authors' public code, for ResNet18.
 
@@ -163,10 +181,13 @@ def train_copies(
     x = _one_image(model, image)
     target = as_vectors(target, None, "target")
     outputs = output_statistics(model, x[None].numpy(), progress=False).values
-    wanted = torch.from_numpy(as_targets(np.atleast_2d(target), outputs.shape)).to(x.dtype)
-    repeated = _Repeated(copy.deepcopy(model).train(), whole_number(copies, "copies", 2))
-    x, losses, _ = descend(repeated, x[None], wanted, instance_of(how, Descent, "how"), progress)
-    return x[0].double().numpy(), losses[:, 0].double().numpy()
+    target = as_targets(np.atleast_2d(target), outputs.shape)
+    with differentiable(model):
+        wanted = torch.from_numpy(shareable(target)).to(x.dtype)
+        repeated = _Repeated(_learner(model)[0], whole_number(copies, "copies", 2))
+        x, losses, _ = descend(repeated, x.clone()[None], wanted, instance_of(how, Descent, "how"), progress)
+    x, losses = finite_arrays(how, x, losses)
+    return x[0], losses[:, 0]
 
 
 class _Repeated(nn.Module):
