@@ -340,7 +340,7 @@ def test_bad_input_is_one_clear_error(name):
 
 
 def test_a_network_says_itself_what_is_bad_and_can_be_interrupted():
-    with pytest.raises(BadInput, match="own: expected this"):
+    with pytest.raises(BadInput, match=r"^own: expected this"):
         invert(**(GOOD | {"model": Raises(BadInput("own: expected this, got that; do so")).eval()}))
     with pytest.raises(KeyboardInterrupt):
         invert(**(GOOD | {"model": Raises(KeyboardInterrupt()).eval()}))

@@ -86,7 +86,12 @@ class Trained:
 
     @property
     def fall(self) -> Float[np.ndarray, " k"]:
-        """The share of the distance that training took away; negative where it rose, from nothing infinitely."""
+        """The share of the distance that training took away; negative where it rose, infinitely so from zero.
+
+        >>> z = np.zeros(3)
+        >>> Trained(z, z, z, np.array([4.0, 0.0, 0.0]), np.array([1.0, 0.0, 1.0]), z, z).fall.tolist()
+        [0.75, 0.0, -inf]
+        """
         left = np.where(self.after > 0, np.inf, 1.0)  # of a start that had its target
         with np.errstate(over="ignore"):
             return 1 - np.divide(self.after, self.before, where=self.before > 0, out=left)

@@ -220,8 +220,8 @@ def jacobians(network: Invertible, images: torch.Tensor) -> Float[np.ndarray, "N
     """
     rows = instance_of(network, Invertible, "network")._images(images)
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller has switched on or off
-        network, rows = copy.deepcopy(network), rows.detach().clone()  # tensors made in inference mode have no gradient
-        return np.stack([_jacobian(network, row) for row in rows])
+        network = copy.deepcopy(network)  # weights made in inference mode know no gradient
+        return np.stack([_jacobian(network, row) for row in rows.detach()])
 
 
 def _jacobian(network: Invertible, row: torch.Tensor) -> np.ndarray:

@@ -97,7 +97,7 @@ def _arrays(targets, starts) -> tuple[np.ndarray, np.ndarray]:
         raise BadInput(f"starts: expected one for each target of (N, m), got {came}; put batches in the first axis")
     if not np.isfinite(lengths(targets)).all():
         raise BadInput("targets: expected vectors with a length within float64, got longer ones; scale them down")
-    return shareable(targets), shareable(starts)
+    return shareable(targets), starts
 
 
 def _network(model: nn.Module) -> nn.Module:

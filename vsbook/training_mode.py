@@ -87,7 +87,6 @@ def copies_in_training_mode(model: nn.Module, image, copies: int = COPIES) -> Co
     """
     x = _one_image(model, image)
     with differentiable(model):
-        x = x.clone()
         evaluated, slope_evaluated = _outputs_and_slope(copy.deepcopy(model), x, 1)
         learner, norms = _learner(model)
         before = {name: m.running_var.clone() for name, m in norms.items() if m.running_var is not None}
