@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 from tests.chains_zoo import ACTIVATIONS, random_chain
 from vsbook.activations import identity, tanh
-from vsbook.certificates import OutOfRange, Separation, _largest, _pulled_back, as_box, check_certificate
+from vsbook.certificates import OutOfRange, Separation, _before, _largest, _pulled_back, as_box, check_certificate
 from vsbook.chains import Chain, Step
 from vsbook.checks import BadInput
 from vsbook.reachability import reach
@@ -96,6 +96,16 @@ def test_sums_are_rounded_outwards_to_the_next_number():
     assert Fraction(_largest(W.T, -v, v)[0]) >= sum(
         abs(Fraction(w)) * Fraction(y) for w, y in zip(W[:, 0], v, strict=True)
     )
+
+
+@laws
+@given(arrays(float, (2, 3), elements=digits), arrays(float, 2, elements=digits))
+def test_bounds_of_a_layer_are_those_of_the_corners(weight, bias):
+    step = Step("layer1", weight, bias, identity())
+    outputs = [weight @ corner + bias for corner in product((-1.0, 2.0), repeat=3)]
+    low, high = _before(step, np.full(3, -1.0), np.full(3, 2.0))
+    np.testing.assert_array_equal(low, np.min(outputs, axis=0))
+    np.testing.assert_array_equal(high, np.max(outputs, axis=0))
 
 
 def test_an_output_beyond_a_range():

@@ -11,22 +11,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 import vsbook
+from tests.planted import INVERSE_MAPS, Mutant
 
 ROOT = Path(vsbook.__file__).parent.parent
-
-
-class Mutant(NamedTuple):
-    """A fault: in this room, this text becomes that text, and these tests see it."""
-
-    room: str
-    right: str
-    wrong: str
-    tests: list[str]
 
 
 def subspaces(*names):
@@ -578,6 +569,7 @@ MUTANTS = {
         "sys.exit(0)",
         ["tests/test_doors.py::test_the_command_line_prints_one_line_and_exits_with_2[unknown claim]"],
     ),
+    **INVERSE_MAPS,
 }
 
 

@@ -120,6 +120,15 @@ def test_the_tolerance_parts_yes_from_no():
     assert [reach(chain, [2.3], tolerance=size)[0].answer for size in (0.2, 0.4)] == ["no", "yes"]
 
 
+def test_a_claim_that_does_not_stand_the_check_is_no_answer(monkeypatch):
+    """Whatever the linear programme proposes: the checker has the last word."""
+    chain = layer([[1.0, 1.0]])
+    assert reach(chain, [3.0])[0].answer == "no"
+    monkeypatch.setattr("vsbook.reachability.check_certificate", lambda *_: False)
+    (found,) = reach(chain, [3.0])
+    assert (found.answer, found.certificate, found.bound) == ("undecided", None, 0)
+
+
 # several layers
 
 
