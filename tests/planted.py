@@ -29,7 +29,7 @@ EQUATION_5 = mutants(
     "inversion",
     "inversion",
     {
-        "W' for W+": ("return S.pinv(z)", "return z @ step.weight", "equation_5_by_loops[identity]"),
+        "W' for W+": ("return S.pinv(z)", "return z @ step.weight", "one_layer_gives_back_the_signal_part"),
     },
 ) | mutants(
     "chains",
@@ -51,7 +51,6 @@ PROOFS = (
             "every certificate is a proof": (
                 "return bool(least > _bound(chain.steps, vectors, low, high))",
                 "return True",
-                "one_layer_is_what_fractions_say_at_every_corner",
                 "a_proof_holds_and_its_corruptions_do_not[tanh]",
             ),
             "a bound without the negative weights": (
@@ -98,8 +97,8 @@ PROOFS = (
             "hulls without a floor": (
                 "for sign in (1, -1):",
                 "for sign in (1,):",
-                "a_small_box_is_refused_with_a_proof[tanh]",
-                "a_small_box_is_refused_with_a_proof[selu]",
+                "both_sides_of_a_hull_count[ceiling]",
+                "both_sides_of_a_hull_count[floor]",
             ),
             "bounds that let signs cancel": (
                 "np.abs(step.weight) @ (high - low) / 2",
@@ -115,12 +114,12 @@ PROOFS = (
             "images that leave the box": (
                 "x = np.clip(centre + y @ A, low, high)",
                 "x = centre + y @ A",
-                "one_layer_answers_as_a_linear_programme_does",
+                "the_image_of_one_layer_is_the_nearest_to_the_minimum_norm[0]",
             ),
             "a first layer without its bias": (
                 "wanted = aim - step.bias",
                 "wanted = aim",
-                "one_layer_answers_as_a_linear_programme_does",
+                "the_image_of_one_layer_is_the_nearest_to_the_minimum_norm[0]",
             ),
             "near enough is a yes": (
                 'answer = "yes" if distances[best] <= tolerance',
@@ -135,7 +134,7 @@ PROOFS = (
             "hidden units beyond their range": (
                 "near = _nearest_input(step, _aim(step.activation, target, tolerance), *inner)",
                 "near = step.subspaces.pinv(_aim(step.activation, target, tolerance) - step.bias)",
-                "back_through_each_layer_within_its_range",
+                "a_minimum_norm_input_beyond_the_range_gives_way_to_the_nearest_within",
             ),
         },
     )
@@ -153,14 +152,14 @@ WHOLE_NETWORKS = mutants(
         "a single length of steps": (
             "waiting, length = waiting[~better], length / 2",
             "waiting, length = waiting[~better], 0.0",
-            "outputs_of_hidden_images_are_reached[0-Tanh]",
+            "no_step_makes_it_worse",
         ),
         "rounding taken for signal": (
             "torch.where(s > floor, 1 / s, 0.0)",
             "torch.where(s > 0, 1 / s, 0.0)",
             "step_is_that_of_the_pseudo_inverse",
         ),
-        "J' for J+": (
+        "the transpose for J+": (
             "inverses = torch.where(s > floor, 1 / s, 0.0)",
             "inverses = s",
             "a_linear_network_takes_one_step_to_the_nearest_image",

@@ -39,9 +39,15 @@ def separation(distance, *vectors) -> Separation:
 
 
 @laws
-@given(arrays(float, (2, 3), elements=digits), *[arrays(float, 2, elements=digits)] * 3, st.integers(0, 3))
-def test_one_layer_is_what_fractions_say_at_every_corner(weight, bias, target, y, distance):
-    """y . target - distance |y|_1 above y . (W x + b) at each corner: for whole numbers by 1 or not at all."""
+@given(
+    arrays(float, (2, 3), elements=digits),
+    *[arrays(float, 2, elements=digits)] * 2,
+    st.tuples(st.sampled_from([-1.0, 1.0]), digits).map(np.array),
+    st.integers(0, 3),
+    st.integers(-2, 2),
+)
+def test_one_layer_is_what_fractions_say_at_every_corner(weight, bias, target, y, distance, gap):
+    """y . target - distance |y|_1 is above y . (W x + b) at each corner, or isn't: at the best one by `gap`."""
     exact = [
         sum(
             int(y[i]) * (sum(Fraction(int(w)) * c for w, c in zip(weight[i], corner, strict=True)) + int(bias[i]))
@@ -49,8 +55,9 @@ def test_one_layer_is_what_fractions_say_at_every_corner(weight, bias, target, y
         )
         for corner in product((-1, 2), repeat=3)
     ]
-    proven = int(y @ target) - distance * int(np.abs(y).sum()) > max(exact)
-    assert check_certificate(layer(weight, bias), target, separation(distance, y), (-1, 2)) == proven
+    wanted = float(max(exact)) + distance * np.abs(y).sum() + gap
+    target[0] = y[0] * (wanted - y[1] * target[1])
+    assert check_certificate(layer(weight, bias), target, separation(distance, y), (-1, 2)) == (gap > 0)
 
 
 def test_sums_that_float64_rounds_are_exact():
