@@ -1,7 +1,8 @@
 """Ratios against peers, side by side in one run: `make bench`. Seconds on a shared machine mean little, ratios more.
 
 The peer makes the same four bases with SciPy's `orth` and `null_space`, which factor the matrix once for each. For
-sampled spectra the peer draws the whole matrices, where ours draws their triangular factors.
+sampled spectra the peer draws the whole matrices, where ours draws their triangular factors. The searches of `ideal`
+and the inversions of `newton` follow.
 """
 
 import timeit
@@ -9,6 +10,7 @@ import timeit
 import numpy as np
 import scipy.linalg
 
+from benchmarks import ideal, newton
 from vsbook.nullmodel import sampled_spectra
 from vsbook.subspaces import FourSubspaces
 
@@ -61,3 +63,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    ideal.main()
+    newton.main()

@@ -1,10 +1,14 @@
 """Equation (5) on real outputs and on ideal ones: what section 2.4 says of inverse maps, one function a claim."""
 
+import json
+from collections import Counter
+
 import numpy as np
 
 from evidence.common import exact, inputs, relative, sample, seeds
 from evidence.coupling import SEEDS, coordinates, network_of, pictures
 from evidence.networks import checkpoint_path, trained
+from evidence.reachable import BOXES, NETWORKS, OBSERVATIONS
 from vsbook.chains import Chain
 from vsbook.inversion import LayerwiseInverse, invert_layers
 from vsbook.ledger import Measurement
@@ -68,9 +72,27 @@ def layerwise_inversion_through_layers() -> Measurement:
                 name: {s: inverse_of_sample(name, s, "float32").exact.mean() for s in seeds(name)}
                 for name in (*PAIR, *TWINS)
             },
+            "reachable": reachable(),
         },
-        inputs(*PAIR, *TWINS),
+        [*inputs(*PAIR, *TWINS), OBSERVATIONS],
     )
+
+
+def reachable() -> dict:
+    """How often the survey answered yes, no or undecided: by network, outputs asked for, and pixels allowed."""
+    entries = list(json.loads(OBSERVATIONS.read_text()).values())
+    return {
+        name: {
+            wanted: {
+                label: dict(
+                    sum((Counter(e[wanted][label]["answers"]) for e in entries if e["network"] == name), Counter())
+                )
+                for label in BOXES
+            }
+            for wanted in ("paper", "code", "real", "far")
+        }
+        for name in NETWORKS
+    }
 
 
 def layerwise_inversion() -> Measurement:

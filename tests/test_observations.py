@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from evidence import observe
-from evidence.networks import LAYERS, VARIANTS, initial, observations_path, recipe, split_for
+from evidence import observe, reachable
+from evidence.networks import LAYERS, VARIANTS, initial, observations_path, recipe, split_for, trained
+from vsbook.certificates import check_certificate
+from vsbook.chains import Chain
 from vsbook.data import mnist, mnist_split
 from vsbook.kernels import flattened_kernels
 from vsbook.layers import named_weights
 from vsbook.nullmodel import holm
+from vsbook.reachability import reach
 from vsbook.subspaces import FourSubspaces
-from vsbook.training import PAPER, RUNS, evaluate, load, load_kernels
+from vsbook.training import PAPER, RUNS, evaluate, load, load_kernels, logits
 
 LAYER = VARIANTS["resnet18"].layer
 
@@ -128,3 +131,31 @@ def test_the_control_differs_in_the_start_of_one_layer_and_in_its_epochs():
     np.testing.assert_allclose(outputs[0], outputs[1], atol=0.02 * np.abs(outputs[0]).max())
     assert recipe("resnet18") == PAPER
     assert recipe("resnet18-small-start").epochs < PAPER.epochs
+
+
+# which outputs have an image
+
+
+@pytest.mark.parametrize(("name", "seed"), [("fcnn1", 1), ("fcnn5_tanh", 2)])
+def test_the_survey_of_reachable_outputs_repeats(name, seed):
+    """Three ideal outputs again, of another seed than the one that ships, with proofs that the checker takes."""
+    entry = json.loads(reachable.OBSERVATIONS.read_text())[f"{name}-{seed}"]["paper"]
+    split, chain = mnist_split(seed), Chain.of(trained(name, seed))
+    outputs = logits(trained(name, seed), split.train.images).numpy().astype(np.float64)
+    targets = reachable.ideal_outputs(outputs)["paper"][:3]
+    for label, box in reachable.BOXES.items():
+        found = reach(chain, targets, box, reachable.TOLERANCE)
+        assert [answer.answer for answer in found] == entry[label]["each"][:3]
+        for answer, target, bound in zip(found, targets, entry[label]["distance proven"], strict=False):
+            assert answer.bound == pytest.approx(bound, rel=1e-2)
+            assert answer.answer != "no" or check_certificate(chain, target, answer.certificate, box)
+
+
+def test_the_survey_proves_what_it_says():
+    """Each yes lies in its box and within the tolerance, each no has a proof that stands, and nothing else is counted."""
+    for entry in json.loads(reachable.OBSERVATIONS.read_text()).values():
+        for found in (entry[wanted][label] for wanted in ("paper", "code", "real", "far") for label in reachable.BOXES):
+            assert found["certificates that stand"] == found["answers"].get("no", 0)
+            assert found["images in the box"] == found["answers"].get("yes", 0)
+            assert (found["largest forward error of a yes"] or 0) <= reachable.TOLERANCE
+            assert sum(found["answers"].values()) == len(found["each"])
