@@ -1,5 +1,6 @@
 """Equation (5) on real outputs and on ideal ones: what section 2.4 says of inverse maps, one function a claim."""
 
+import functools
 import json
 from collections import Counter
 
@@ -10,6 +11,8 @@ from evidence.coupling import SEEDS, coordinates, network_of, pictures
 from evidence.networks import checkpoint_path, trained
 from evidence.reachable import BOXES, NETWORKS, OBSERVATIONS
 from vsbook.chains import Chain
+from vsbook.data import mnist_split
+from vsbook.ideal import READINGS, ideal_outputs
 from vsbook.inversion import LayerwiseInverse, invert_layers
 from vsbook.ledger import Measurement
 
@@ -72,10 +75,27 @@ def layerwise_inversion_through_layers() -> Measurement:
                 name: {s: inverse_of_sample(name, s, "float32").exact.mean() for s in seeds(name)}
                 for name in (*PAIR, *TWINS)
             },
+            "on ideal outputs": {
+                precision: {
+                    name: {s: on_ideal_outputs(name, s, precision) for s in seeds(name)} for name in (*PAIR, *TWINS)
+                }
+                for precision in ("float64", "float32")
+            },
             "reachable": reachable(),
         },
         [*inputs(*PAIR, *TWINS), OBSERVATIONS],
     )
+
+
+@functools.cache
+def ideal(name: str, seed: int) -> np.ndarray:
+    """(10, 10) the ideal outputs in the paper's reading."""
+    return ideal_outputs(chain(name, seed)(mnist_split(seed).train.images), READINGS[0])
+
+
+def on_ideal_outputs(name: str, seed: int, precision: str) -> float:
+    """Share of the ten ideal outputs that the network gives again for the image of equation (5)."""
+    return invert_layers(chain(name, seed), ideal(name, seed), precision=precision).exact.mean()
 
 
 def reachable() -> dict:

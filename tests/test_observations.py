@@ -152,7 +152,7 @@ def test_the_survey_of_reachable_outputs_repeats(name, seed):
 
 
 def test_the_survey_proves_what_it_says():
-    """Each yes lies in its box and within the tolerance, each no has a proof; nothing else is counted."""
+    """Each yes lies in its box and within the tolerance, each no has a proof that stands."""
     for entry in json.loads(reachable.OBSERVATIONS.read_text()).values():
         for found in (entry[wanted][label] for wanted in ("paper", "code", "real", "far") for label in reachable.BOXES):
             assert found["certificates that stand"] == found["answers"].get("no", 0)
