@@ -75,8 +75,7 @@ def pattern(chain: Chain, image) -> Bool[np.ndarray, " K"]:
     >>> pattern(Chain.of(create("fcnn5_relu", 0).eval()), np.ones(784)).shape
     (672,)
     """
-    _bends(chain)
-    x, signs = _one(image, chain.inputs, "image"), []
+    x, signs = _one(image, _bends(chain).inputs, "image"), []
     for step in chain.steps:
         before = step.before(x)
         signs += [before > 0] if step.activation.name in BENDING else []
@@ -95,7 +94,7 @@ def affine_piece(chain: Chain, pattern) -> Piece:
     >>> [array.shape for array in vars(affine_piece(Chain.of(two), np.array([True, False]))).values()]
     [(1, 2), (1,), (2, 2), (2,)]
     """
-    A, c, rows, bounds = np.eye(chain.inputs), np.zeros(chain.inputs), [], []
+    A, c, rows, bounds = np.eye(_bends(chain).inputs), np.zeros(chain.inputs), [], []
     for step, on, slopes in _layers(chain, pattern):
         A, c = step.weight @ A, step.before(c)
         if on is not None:
@@ -190,7 +189,7 @@ def check_infeasible(chain: Chain, pattern, target, certificate: Certificate) ->
     Raises:
         BadInput: as `affine_piece`, or for a certificate of another shape.
     """
-    target, layers = _one(target, chain.outputs, "target"), _layers(chain, pattern)
+    layers, target = _layers(chain, pattern), _one(target, chain.outputs, "target")
     bending = sum(len(on) for _, on, _ in layers if on is not None)
     units = _one(instance_of(certificate, Certificate, "certificate").units, bending, "certificate.units")
     outputs = _one(certificate.outputs, chain.outputs, "certificate.outputs")
@@ -278,7 +277,7 @@ def walk(chain: Chain, target, start, max_patterns: int = 3000) -> Walk:
     >>> found.converged, found.error < 1e-9
     (True, True)
     """
-    target, start = _one(target, chain.outputs, "target"), _one(start, chain.inputs, "start")
+    target, start = _one(target, _bends(chain).outputs, "target"), _one(start, chain.inputs, "start")
     left = whole_number(max_patterns, "max_patterns", 1)
     place, patterns = _Place(chain, pattern(chain, start), start, np.array([], dtype=int)), 1
     while _relative(chain(place.x)[0] - target, target) > EXACT / 10:
@@ -367,11 +366,12 @@ class _Place:
         return rows[:m], rows[m:]
 
 
-def _bends(chain: Chain) -> None:
+def _bends(chain: Chain) -> Chain:
     names = {step.activation.name for step in instance_of(chain, Chain, "chain").steps}
     if not names & BENDING or names - BENDING - {"Identity"}:
         came = ", ".join(sorted(names))
         raise BadInput(f"chain: expected ReLU or leaky ReLU as activations, got {came}; invert it as a whole")
+    return chain
 
 
 def _one(values, length: int, name: str) -> np.ndarray:

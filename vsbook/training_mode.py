@@ -87,7 +87,7 @@ def copies_in_training_mode(model: nn.Module, image, copies: int = COPIES) -> Co
     learner = copy.deepcopy(model).train()
     norms = {name: m for name, m in learner.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
     before = {name: m.running_var.clone() for name, m in norms.items() if m.running_var is not None}
-    with _incoming(norms) as seen:
+    with torch.random.fork_rng(devices=[]), _incoming(norms) as seen:  # dropout draws
         outputs, slope = _outputs_and_slope(learner, x, whole_number(copies, "copies", 2))
     moved = {name: float((norms[name].running_var - start).norm() / start.norm()) for name, start in before.items()}
     layers = tuple(BatchNorm(name, *seen[name], m.eps, moved.get(name, 0.0)) for name, m in norms.items())
@@ -165,7 +165,8 @@ def train_copies(
     outputs = output_statistics(model, x[None].numpy(), progress=False).values
     wanted = torch.from_numpy(as_targets(np.atleast_2d(target), outputs.shape)).to(x.dtype)
     repeated = _Repeated(copy.deepcopy(model).train(), whole_number(copies, "copies", 2))
-    x, losses, _ = descend(repeated, x[None], wanted, instance_of(how, Descent, "how"), progress)
+    with torch.random.fork_rng(devices=[]):  # dropout draws
+        x, losses, _ = descend(repeated, x[None], wanted, instance_of(how, Descent, "how"), progress)
     return x[0].double().numpy(), losses[:, 0].double().numpy()
 
 
