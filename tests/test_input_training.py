@@ -151,6 +151,12 @@ def test_nearest_by_all_distances():
         np.testing.assert_allclose(lengths, distances.min(axis=1), atol=1e-6)
 
 
+def test_nearest_of_images_in_half_precision():
+    """Their energies are beyond its largest number."""
+    among = np.random.default_rng(1).integers(0, 256, (50, 784)).astype(np.float16)
+    np.testing.assert_array_equal(nearest(among[:5] + 0.25, among)[0], range(5))
+
+
 def test_a_copy_is_at_percentile_0_and_noise_beyond_all():
     data, others = sample(0).images, sample(1).images
     found = naturalness(np.stack([data[5], 9 * others[0]]), data, others)
