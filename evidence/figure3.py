@@ -244,44 +244,42 @@ def training_the_input_gets_closer() -> Measurement:
     )
 
 
-def resnet18_training_does_not_improve() -> Measurement:
-    def in_training_mode(seed):
-        found = observed("resnet18", seed)["training mode"]
-        losses = np.array([image["loss"] for images in found.values() for image in images])
-        return np.sqrt(losses[:, 1] / losses[:, 0])
+def in_training_mode(seed: int) -> list[dict]:
+    """What was seen of each image of each start where ResNet18 is in training mode."""
+    return [image for images in observed("resnet18", seed)["training mode"].values() for image in images]
 
-    every_image = [
-        image for seed in COMMON for images in observed("resnet18", seed)["training mode"].values() for image in images
-    ]
-    outputs = [
-        np.array([image["outputs"] for image in observed("resnet18", s)["training mode"]["avg-img"]]) for s in COMMON
-    ]
+
+def ratios_in_training_mode(seed: int) -> np.ndarray:
+    """Distance after the descent over that before, of each of those images."""
+    losses = np.array([image["loss"] for image in in_training_mode(seed)])
+    return np.sqrt(losses[:, 1] / losses[:, 0])
+
+
+def spread_over_images(seed: int, which: str) -> float:
+    """How far an output moves at most, from one avg-img to another."""
+    rows = [image[which] for image in observed("resnet18", seed)["training mode"]["avg-img"]]
+    return np.ptp(rows, axis=0).max()
+
+
+def resnet18_training_does_not_improve() -> Measurement:
+    every_image = [image for seed in COMMON for image in in_training_mode(seed)]
     return Measurement(
         "distance after the descent over that before, in eval mode, mean of starts and digits",
         {seed: float(ratios("resnet18", seed, "descent").mean()) for seed in COMMON},
         {
             "what": "the same in training mode, with 32 copies of the image (of avg-img alone but for seed 0)",
-            "runs": {seed: float(in_training_mode(seed).mean()) for seed in COMMON},
+            "runs": {seed: float(ratios_in_training_mode(seed).mean()) for seed in COMMON},
         },
         {
             "by start": [ratios("resnet18", seed, "descent").mean(axis=1) for seed in COMMON],
             "from noise": [ratios("resnet18", seed, "descent", names=["noise"]).mean() for seed in COMMON],
             "within the box, by start": [ratios("resnet18", seed, "box", "none").mean(axis=1) for seed in COMMON],
             "training mode": {
-                "largest change of the distance": [np.abs(in_training_mode(seed) - 1).max() for seed in COMMON],
+                "largest change of the distance": [np.abs(ratios_in_training_mode(seed) - 1).max() for seed in COMMON],
                 "slope over that in eval mode, largest": max(i["slope"] / i["slope in eval mode"] for i in every_image),
                 "way gone, largest": max(image["moved"] for image in every_image),
-                "spread of the outputs over images": [np.ptp(rows, axis=0).max() for rows in outputs],
-                "spread in eval mode": [
-                    np.ptp(
-                        [
-                            image["outputs in eval mode"]
-                            for image in observed("resnet18", seed)["training mode"]["avg-img"]
-                        ],
-                        axis=0,
-                    ).max()
-                    for seed in COMMON
-                ],
+                "spread of the outputs over images": [spread_over_images(seed, "outputs") for seed in COMMON],
+                "spread in eval mode": [spread_over_images(seed, "outputs in eval mode") for seed in COMMON],
             },
             "authors": {key: value for key, value in authors().items() if key.endswith("input_losses")},
         },

@@ -93,7 +93,7 @@ def trained(name: str, seed: int) -> nn.Module:
     model = load_checkpoint(checkpoint_path(name, seed), VARIANTS[name].network)
     if VARIANTS[name].linear:
         model.selu1 = nn.Identity()
-    return model
+    return model.eval()  # a new part comes in training mode
 
 
 def shift(images: np.ndarray, down: int, right: int) -> np.ndarray:

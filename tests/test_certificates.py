@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 from tests.chains_zoo import ACTIVATIONS, random_chain
 from vsbook.activations import identity, tanh
-from vsbook.certificates import OutOfRange, Separation, _largest, _pulled_back, as_box, check_certificate
+from vsbook.certificates import OutOfRange, Separation, _before, _largest, _pulled_back, as_box, check_certificate
 from vsbook.chains import Chain, Step
 from vsbook.checks import BadInput
 from vsbook.reachability import reach
@@ -39,9 +39,15 @@ def separation(distance, *vectors) -> Separation:
 
 
 @laws
-@given(arrays(float, (2, 3), elements=digits), *[arrays(float, 2, elements=digits)] * 3, st.integers(0, 3))
-def test_one_layer_is_what_fractions_say_at_every_corner(weight, bias, target, y, distance):
-    """y . target - distance |y|_1 above y . (W x + b) at each corner: for whole numbers by 1 or not at all."""
+@given(
+    arrays(float, (2, 3), elements=digits),
+    *[arrays(float, 2, elements=digits)] * 2,
+    st.tuples(st.sampled_from([-1.0, 1.0]), digits).map(np.array),
+    st.integers(0, 3),
+    st.integers(-2, 2),
+)
+def test_one_layer_is_what_fractions_say_at_every_corner(weight, bias, target, y, distance, gap):
+    """y . target - distance |y|_1 is above y . (W x + b) at each corner, or isn't: at the best one by `gap`."""
     exact = [
         sum(
             int(y[i]) * (sum(Fraction(int(w)) * c for w, c in zip(weight[i], corner, strict=True)) + int(bias[i]))
@@ -49,8 +55,9 @@ def test_one_layer_is_what_fractions_say_at_every_corner(weight, bias, target, y
         )
         for corner in product((-1, 2), repeat=3)
     ]
-    proven = int(y @ target) - distance * int(np.abs(y).sum()) > max(exact)
-    assert check_certificate(layer(weight, bias), target, separation(distance, y), (-1, 2)) == proven
+    wanted = float(max(exact)) + distance * np.abs(y).sum() + gap
+    target[0] = y[0] * (wanted - y[1] * target[1])
+    assert check_certificate(layer(weight, bias), target, separation(distance, y), (-1, 2)) == (gap > 0)
 
 
 def test_sums_that_float64_rounds_are_exact():
@@ -96,6 +103,16 @@ def test_sums_are_rounded_outwards_to_the_next_number():
     assert Fraction(_largest(W.T, -v, v)[0]) >= sum(
         abs(Fraction(w)) * Fraction(y) for w, y in zip(W[:, 0], v, strict=True)
     )
+
+
+@laws
+@given(arrays(float, (2, 3), elements=digits), arrays(float, 2, elements=digits))
+def test_bounds_of_a_layer_are_those_of_the_corners(weight, bias):
+    step = Step("layer1", weight, bias, identity())
+    outputs = [weight @ corner + bias for corner in product((-1.0, 2.0), repeat=3)]
+    low, high = _before(step, np.full(3, -1.0), np.full(3, 2.0))
+    np.testing.assert_array_equal(low, np.min(outputs, axis=0))
+    np.testing.assert_array_equal(high, np.max(outputs, axis=0))
 
 
 def test_an_output_beyond_a_range():

@@ -1,6 +1,7 @@
 """Checkpoints and kernels: their bytes, their provenance, and what a damaged file does."""
 
 import copy
+import functools
 import hashlib
 import json
 import pickle
@@ -34,6 +35,7 @@ from vsbook.training import (
 FOLDERS = ("vsbook/assets/checkpoints", "vsbook/assets/kernels", "evidence/checkpoints")
 SHIPPED = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.safetensors"))
 KERNELS = [(run, seed) for run, seeds in RUNS.items() for seed in range(seeds)]
+STATED = ["fcnn1", "fcnn5", "resnet18"]  # networks whose accuracy is a claim of its own
 FACTORS = {"resnet18": 1.0, "resnet18-small-start": 0.1}  # on the layer's initial weights
 
 
@@ -236,15 +238,36 @@ def test_half_a_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_the_shipped_checkpoint_has_the_accuracy_of_its_header_and_its_result(network):
+@functools.cache
+def accuracy_of_seed_0(network):
+    """As it is evaluated now, and the header of the file."""
     path = Path(ledger.__file__).parent / "assets" / "checkpoints" / f"{network}-seed0.safetensors"
-    header = header_in(path)
-    accuracy = evaluate(load(network), mnist().test)
-    recorded = ledger.result(f"{network}-test-accuracy")["runs"][0]
+    return evaluate(load(network), mnist().test), header_in(path)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_shipped_checkpoint_has_the_accuracy_of_its_header(network):
+    accuracy, header = accuracy_of_seed_0(network)
     # two images of 10,000: on another CPU the last bits of two close outputs can decide otherwise
     assert accuracy == pytest.approx(float(header["test_accuracy"]), abs=2e-4)
+
+
+def test_the_paper_states_the_accuracy_of_three_networks():
+    assert [network for network in NETWORKS if f"{network}-test-accuracy" in ledger.claims()] == STATED
+
+
+@pytest.mark.parametrize("network", STATED)
+def test_the_shipped_checkpoint_has_the_accuracy_of_its_result(network):
+    recorded = ledger.result(f"{network}-test-accuracy")["runs"][0]
+    accuracy, _ = accuracy_of_seed_0(network)
     assert (recorded["seed"], recorded["value"]) == (0, pytest.approx(100 * accuracy, abs=0.02))
+
+
+@pytest.mark.parametrize(("network", "key"), [("invertible", "network"), ("invertible_toy", "toy")])
+def test_the_accuracy_of_an_invertible_network_stands_in_its_result(network, key):
+    details = ledger.result("invertible-networks-keep-up")["details"]
+    accuracy, _ = accuracy_of_seed_0(network)
+    assert details[f"{key}, each seed"][0]["accuracy in percent"] == pytest.approx(100 * accuracy, abs=0.02)
 
 
 def test_a_damaged_shipped_checkpoint_is_refused(tmp_path, monkeypatch):

@@ -109,9 +109,11 @@ def test_priors_do_what_they_say():
 
 
 def test_the_best_that_was_met_is_kept():
-    """Steps far too long jump about; the result is no worse than the start."""
+    """Steps far too long jump about; the result is the best of where they led, the start among them."""
     found = train_input(dense(), START, TARGETS, InBox("none", learning_rate=1.0, steps=10), progress=False)
     assert (found.after <= found.before + 1e-12).all()
+    np.testing.assert_allclose(found.losses[-1], found.losses[:-1].min(axis=0))
+    assert (found.losses[-2] > found.losses[-1]).any(), "the last isn't always the best"
 
 
 def test_what_can_not_be_trained_is_refused_and_nothing_changes():
@@ -228,6 +230,12 @@ def test_nearest_by_all_distances():
         found, lengths = nearest(images, among.astype(kind))
         np.testing.assert_array_equal(found, distances.argmin(axis=1))
         np.testing.assert_allclose(lengths, distances.min(axis=1), atol=1e-6)
+
+
+def test_nearest_of_images_in_half_precision():
+    """Their energies are beyond its largest number."""
+    among = np.random.default_rng(1).integers(0, 256, (50, 784)).astype(np.float16)
+    np.testing.assert_array_equal(nearest(among[:5] + 0.25, among)[0], range(5))
 
 
 def test_a_copy_is_at_percentile_0_and_noise_beyond_all():

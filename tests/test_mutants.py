@@ -11,22 +11,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 import vsbook
+from tests.planted import INVERSE_MAPS, Mutant
 
 ROOT = Path(vsbook.__file__).parent.parent
-
-
-class Mutant(NamedTuple):
-    """A fault: in this room, this text becomes that text, and these tests see it."""
-
-    room: str
-    right: str
-    wrong: str
-    tests: list[str]
 
 
 def subspaces(*names):
@@ -578,6 +569,7 @@ MUTANTS = {
         "sys.exit(0)",
         ["tests/test_doors.py::test_the_command_line_prints_one_line_and_exits_with_2[unknown claim]"],
     ),
+    **INVERSE_MAPS,
 }
 
 
@@ -594,9 +586,10 @@ def copy(tmp_path):
 
 # Imports what takes long (and nothing of ours) once, and runs each copy's tests in a fork of that.
 SERVER = """
-import json, os, sys
+import gc, json, os, sys
 import hypothesis, matplotlib.pyplot, pytest, safetensors.torch, scipy.stats, torch, torchvision, typer
 
+gc.freeze()  # a fork needn't look through all that again
 for line in sys.stdin:
     folder, tests = json.loads(line)
     child = os.fork()
@@ -619,7 +612,7 @@ for line in sys.stdin:
 @pytest.fixture(scope="module")
 def run():
     """A function of a copy and its tests: pytest's exit status there (0 passed, 1 failed) and what it said."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-B", "-W", "ignore::DeprecationWarning", "-c", SERVER]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, env=environment, text=True, bufsize=1, **pipes) as server:

@@ -102,6 +102,16 @@ def test_outputs_of_hidden_images_are_reached(activation, seed):
     np.testing.assert_allclose(found.distances, np.linalg.norm(found.images - starts, axis=1))
 
 
+def test_no_step_makes_it_worse():
+    """From starts where units are saturated, and the full step leads far away."""
+    model, generator = network(nn.Tanh), GENERATOR(10)
+    targets, starts = outputs(model, generator.normal(size=(20, 12))), 5 * generator.normal(size=(20, 12))
+    errors = [np.linalg.norm(outputs(model, starts) - targets, axis=1) / np.linalg.norm(targets, axis=1)]
+    errors += [invert(model, targets, starts, max_steps=count, progress=False).errors for count in (1, 2, 3)]
+    assert (np.diff(errors, axis=0) <= 1e-12).all()
+    assert (errors[1] < errors[0]).all()
+
+
 def test_a_linear_network_takes_one_step_to_the_nearest_image():
     model, generator = network(nn.Identity, widths=(12, 4)), GENERATOR(3)
     W, b = (p.detach().double().numpy() for p in model.parameters())

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vsbook.chains import Chain
+from vsbook.activations import identity, leaky_relu, relu
+from vsbook.chains import Chain, Step
 from vsbook.checks import BadInput
 from vsbook.models import create
 from vsbook.polytopes import (
@@ -183,6 +184,7 @@ def test_the_radius_by_fractions(seed):
     exact = np.vectorize(Fraction, otypes=[object])
     rest = exact(y) @ exact(piece.G) + exact(outputs) @ exact(piece.A)
     gap = -(exact(y) @ exact(piece.h) + exact(outputs) @ (exact(target) - exact(piece.c)))
+    gap -= Fraction(1e-9 * np.linalg.norm(target) * np.linalg.norm(outputs))  # a relative error of that is a solution
     expected = float(gap) / float(sum(v * v for v in rest)) ** 0.5 if gap > 0 else 0.0
     found = check_infeasible(network, on, target, Certificate(y, outputs))
     assert found == pytest.approx(expected, rel=1e-9)
@@ -255,3 +257,35 @@ def test_bad_input_is_one_clear_error(name):
     with pytest.raises(BadInput, match=word) as error:
         call()
     assert "\n" not in str(error.value) and "expected" in str(error.value) and ";" in str(error.value)
+
+
+# what a referee found
+
+
+@pytest.mark.parametrize("seed", [25, 29, 39, 44, 57])
+def test_a_walk_that_cannot_arrive_ends(seed):
+    """The last layer's outputs lie on a line but for rounding: steps in one polytope would go on for ever."""
+    generator = np.random.default_rng(seed)
+    W = generator.normal(size=(6, 3)) * (generator.random((6, 3)) > 0.6)
+    line = np.outer(generator.normal(size=4), generator.normal(size=6)).astype(np.float32).astype(float)
+    steps = Step("a", W, np.zeros(6), leaky_relu(3.0)), Step("b", line, generator.normal(size=4), relu())
+    network = Chain(steps)
+    target = network(generator.normal(size=3))[0] + generator.normal(size=4)
+    found = walk(network, target, generator.normal(size=3), 50)
+    assert not found.converged
+    assert found.patterns < 50
+
+
+def test_no_certificate_rests_on_the_rounding_of_an_output():
+    """0.1 * 0.1 isn't a float: exactly there is no image, and in float64 each image has that output."""
+    first = Step("a", np.array([[0.0]]), np.array([0.1]), relu())
+    network = Chain((first, Step("b", np.array([[0.1]]), np.zeros(1), identity())))
+    certificate = Certificate(np.zeros(1), np.array([-1.0]))
+    assert check_infeasible(network, [True], network([[5.0]])[0], certificate) == 0
+    assert check_infeasible(network, [True], network([[5.0]])[0] * (1 + 1e-8), certificate) == np.inf
+
+
+def test_multipliers_of_any_size_are_judged():
+    network = Chain((Step("a", 1e200 * np.eye(2), np.zeros(2), relu()), Step("b", np.eye(2), np.zeros(2), identity())))
+    huge = Certificate(np.full(2, 1e300), np.full(2, -1e300))
+    assert check_infeasible(network, [True, True], [1e200, 1e200], huge) == 0

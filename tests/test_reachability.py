@@ -73,8 +73,8 @@ def test_one_layer_answers_as_a_linear_programme_does(weight, bias, target):
 def test_the_image_of_one_layer_is_the_nearest_to_the_minimum_norm(seed):
     generator = np.random.default_rng(seed)
     weight = generator.standard_normal((3, 12))
-    wanted = weight @ np.clip(generator.normal(0.5, 1, 12), 0, 1)
-    (found,) = reach(layer(weight), wanted)
+    wanted, bias = weight @ np.clip(generator.normal(0.5, 1, 12), 0, 1), generator.standard_normal(3)
+    (found,) = reach(layer(weight, bias), wanted + bias)
     np.testing.assert_allclose(found.image, nearest_by_slsqp(weight, wanted, 0, 1), atol=1e-6)
 
 
@@ -120,6 +120,15 @@ def test_the_tolerance_parts_yes_from_no():
     assert [reach(chain, [2.3], tolerance=size)[0].answer for size in (0.2, 0.4)] == ["no", "yes"]
 
 
+def test_a_claim_that_does_not_stand_the_check_is_no_answer(monkeypatch):
+    """Whatever the linear programme proposes: the checker has the last word."""
+    chain = layer([[1.0, 1.0]])
+    assert reach(chain, [3.0])[0].answer == "no"
+    monkeypatch.setattr("vsbook.reachability.check_certificate", lambda *_: False)
+    (found,) = reach(chain, [3.0])
+    assert (found.answer, found.certificate, found.bound) == ("undecided", None, 0)
+
+
 # several layers
 
 
@@ -162,6 +171,19 @@ def test_a_small_box_is_refused_with_a_proof(activation):
     assert found.answer == "no" and isinstance(found.certificate, Separation) and found.bound > 0.1
     images = np.random.default_rng(0).uniform(*box, (1000, 5))
     assert np.abs(chain(images) - target).max(axis=1).min() > found.bound
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "last", "beyond"),
+    [([[1.0], [-1.0]], [0.0, 0.0], [[1.0, 1.0]], 1.2), ([[1.0], [1.0]], [0.0, 1.0], [[1.0, -1.0]], -1.2)],
+    ids=["ceiling", "floor"],
+)
+def test_both_sides_of_a_hull_count(weight, bias, last, beyond):
+    """x in (-1, 1): |x| is at most 1, and max(x, 0) - (x + 1) at least -1; by the units' bounds alone 2 and -2."""
+    first = layer(weight, bias, ACTIVATIONS["relu"]).steps[0]
+    chain = Chain((first, layer(last).steps[0]))
+    (found,) = reach(chain, [beyond], (-1, 1))
+    assert found.answer == "no" and found.bound == pytest.approx(0.2, abs=1e-4)
 
 
 def test_a_relaxation_that_contains_the_target_leaves_it_undecided():
@@ -217,6 +239,15 @@ def test_back_through_each_layer_within_its_range():
         np.testing.assert_allclose(last.image, expected, atol=1e-6)
         assert trace.layers[-1].answer == "yes"
         np.testing.assert_allclose(chain(trace.image)[0], target, atol=1e-7)
+
+
+def test_a_minimum_norm_input_beyond_the_range_gives_way_to_the_nearest_within():
+    """h1 + 2 h2 = 2.8: the shortest is (0.56, 1.12), and tanh stays below 1."""
+    first, last = Step("layer1", np.eye(2), np.zeros(2), tanh()), layer([[1.0, 2.0]], f=tanh()).steps[0]
+    (trace,) = trace_back(Chain((first, last)), np.tanh([2.8]))
+    np.testing.assert_allclose(trace.layers[0].image, [0.8, 1.0], atol=1e-5)
+    assert trace.layers[0].image[1] < 1
+    np.testing.assert_allclose(Chain((first, last))(trace.image), np.tanh([[2.8]]), atol=1e-8)
 
 
 def test_a_layer_that_cannot_go_on_is_the_last():

@@ -2,9 +2,12 @@
 
 Importing `vsbook` loads nothing else; each room is imported by its own name:
 
-- pure NumPy: `vsbook.subspaces`, `vsbook.nullmodel`
-- data and networks: `vsbook.data`, `vsbook.models`
-- networks as matrices, and training: `vsbook.layers`, `vsbook.training`
+- pure NumPy: `vsbook.subspaces`, `vsbook.kernels`, `vsbook.activations`, `vsbook.nullmodel`
+- data and networks: `vsbook.data`, `vsbook.models`, `vsbook.invertible`
+- networks as matrices, and training: `vsbook.layers`, `vsbook.training`, `vsbook.chains`
+- from an output back to an image: `vsbook.inversion`, `vsbook.reachability` (proofs: `vsbook.certificates`),
+  `vsbook.newton`, `vsbook.polytopes`
+- ideal images: `vsbook.ideal`, `vsbook.input_training`, `vsbook.training_mode`, `vsbook.naturalness`
 - claims and measurements: `vsbook.ledger`
 - pictures: `vsbook.plots`; command line: `vsbook.cli`
 """

@@ -86,7 +86,8 @@ class Activation:
         low, high = np.nextafter(self.low, np.inf), np.nextafter(self.high, -np.inf)
         nearest = np.clip(y, low, high)
         outside = nearest != y
-        beyond = np.maximum(self.low - y, y - self.high)
+        with np.errstate(over="ignore"):  # far inside, where 0 will stand
+            beyond = np.maximum(self.low - y, y - self.high)
         values = _within_float64(self.inverse_function, nearest, "y")
         return Inverse(values, np.asarray(outside), np.where(outside, np.maximum(beyond, 0), 0.0))
 

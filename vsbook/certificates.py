@@ -111,6 +111,8 @@ def check_certificate(chain: Chain, target, certificate, box=(0.0, 1.0)) -> bool
     False
     """
     target = as_vectors(target, instance_of(chain, Chain, "chain").outputs, "target")
+    if target.ndim != 1:
+        raise BadInput(f"target: expected one vector, got shape {target.shape}; check one target at a time")
     low, high = as_box(box, chain.inputs)
     if not isinstance(certificate, (OutOfRange, Separation)) or not 0 <= certificate.distance < np.inf:
         return False

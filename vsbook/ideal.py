@@ -269,7 +269,8 @@ def start_images(model: nn.Module, data: Images, outputs: Outputs, reading: str)
         reading: one of `READINGS`.
 
     Raises:
-        BadInput: for a network in training mode, outputs of other images, a missing digit, or another reading.
+        BadInput: for a network in training mode, outputs of other images or of a network with other layers, a missing
+            digit, or another reading.
 
     Source: section 2.4, paragraph 4 of the paper.
 
@@ -281,7 +282,7 @@ def start_images(model: nn.Module, data: Images, outputs: Outputs, reading: str)
     True
     """
     in_eval_mode(model)
-    _matching(instance_of(data, Images, "data"), instance_of(outputs, Outputs, "outputs"))
+    _matching(model, instance_of(data, Images, "data"), instance_of(outputs, Outputs, "outputs"))
     ideal = ideal_outputs(outputs.values, reading)
     averages = class_averages(data.images, data.labels)
     if len(ideal) != len(averages):
@@ -298,7 +299,10 @@ def start_images(model: nn.Module, data: Images, outputs: Outputs, reading: str)
     return Starts(reading, ideal, images, reached, indices, left_out)
 
 
-def _matching(data: Images, outputs: Outputs) -> None:
+def _matching(model: nn.Module, data: Images, outputs: Outputs) -> None:
+    if not {outputs.first, outputs.head} <= dict(model.named_modules()).keys():
+        came = f"those of one with layers {outputs.first!r} and {outputs.head!r}"
+        raise BadInput(f"outputs: expected those of this network, got {came}; take them by `output_statistics`")
     if len(data) != len(outputs.values):
         came = f"{len(outputs.values)} for {len(data)} images"
         raise BadInput(f"outputs: expected one row for each image, got {came}; take those of the same images")

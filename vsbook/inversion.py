@@ -25,7 +25,8 @@ class LayerwiseInverse:
 
     `outside` counts the values of a layer's output that its activation never takes, `depth` is how far the farthest of
     them lies beyond the range, `unreached` how far what the layer should give before its bias lies from its column
-    space, over its length. `forward_error` is |network(image) - output| over |output|, in float64.
+    space, over its length. `forward_error` is |network(image) - output| over |output|, in float64. The condition number
+    of a matrix of zeros is NaN.
     """
 
     images: Float[np.ndarray, "N n"]
@@ -203,4 +204,4 @@ def _norms(back: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     if not np.isfinite(steepness).all():
         raise BadInput("outputs: expected slopes that float64 can invert, got smaller ones; leave the range's bounds")
     singular_values = (np.linalg.svd(back * column, compute_uv=False) for column in steepness)
-    return np.array([(s.max(initial=0), np.linalg.norm(s)) for s in singular_values]).T
+    return np.array([(s.max(initial=0), np.hypot.reduce(s)) for s in singular_values]).T

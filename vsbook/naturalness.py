@@ -82,7 +82,7 @@ def _comparable(among, pixels: int, name: str) -> np.ndarray:
     among = as_real(among, name)
     if among.ndim != 2 or among.shape[1] != pixels:
         raise BadInput(f"{name}: expected (N, {pixels}), got shape {among.shape}; take images of one size")
-    return among
+    return among if among.dtype.itemsize >= 4 else among.astype(np.float32)  # energies overflow in half precision
 
 
 def _half_energies(among: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ using convex polytopes'. Inside a polytope the network is x -> A x + c with line
 inverted there, or a certificate shows that this one polytope holds no image of it.
 """
 
+import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -23,6 +24,7 @@ BENDING = {"ReLU", "LeakyReLU"}
 EXACT = 1e-9  # relative forward error of a solution, and by how much of a pixel's unit it may miss a facet
 BLANK = 1e-12  # a length that counts as zero, where lengths are around 1
 FAR = 1e-7  # one over the distance beyond which a solution is not told from none
+RESTS = 5  # steps within one polytope after which a walk has come as near as it can
 WIDE = 1e6  # an image of 784 pixels in [0, 1] is at most 28 long: a certificate that excludes more than this counts
 
 
@@ -75,8 +77,7 @@ def pattern(chain: Chain, image) -> Bool[np.ndarray, " K"]:
     >>> pattern(Chain.of(create("fcnn5_relu", 0).eval()), np.ones(784)).shape
     (672,)
     """
-    _bends(chain)
-    x, signs = _one(image, chain.inputs, "image"), []
+    x, signs = _one(image, _bends(chain).inputs, "image"), []
     for step in chain.steps:
         before = step.before(x)
         signs += [before > 0] if step.activation.name in BENDING else []
@@ -95,7 +96,7 @@ def affine_piece(chain: Chain, pattern) -> Piece:
     >>> [array.shape for array in vars(affine_piece(Chain.of(two), np.array([True, False]))).values()]
     [(1, 2), (1,), (2, 2), (2,)]
     """
-    A, c, rows, bounds = np.eye(chain.inputs), np.zeros(chain.inputs), [], []
+    A, c, rows, bounds = np.eye(_bends(chain).inputs), np.zeros(chain.inputs), [], []
     for step, on, slopes in _layers(chain, pattern):
         A, c = step.weight @ A, step.before(c)
         if on is not None:
@@ -137,8 +138,7 @@ def _seen(chain: Chain) -> np.ndarray:
 def _least_distance(B, b, G, h) -> tuple[np.ndarray | None, Certificate | None]:
     """The shortest u with B u = b and G u <= h, or the certificate that there is none, or neither."""
     S = FourSubspaces.of(B)
-    shift = S.pinv(b)
-    rest = S.project_left_null(b)
+    shift, rest = S.pinv(b), S.project_left_null(b)
     if np.linalg.norm(rest) > EXACT * max(1.0, np.linalg.norm(b)):  # the equations contradict each other
         return None, Certificate(np.zeros(len(G)), -rest / np.linalg.norm(rest))
     lengths = np.linalg.norm(G, axis=1)
@@ -184,17 +184,19 @@ def check_infeasible(chain: Chain, pattern, target, certificate: Certificate) ->
     All sums are of whole numbers, so that nothing is rounded, and are made from the weights alone. For every x the
     certificate's functional $\lambda^\top F(x) - \sum_i y_i |z_i|$ over the pattern is $\delta^\top x + \gamma$, and
     for an x of the polytope with F(x) = target it is at most $\lambda^\top$ target. So $\|x\|$ is at least
-    $(\gamma - \lambda^\top \text{target}) / \|\delta\|$. An exact certificate has $\delta = 0$; rounding leaves a
-    little, and the radius says how little: an image with pixels in [0, 1] has at most 28.
+    $(\gamma - \lambda^\top \text{target}) / \|\delta\|$ An exact certificate has $\delta = 0$; rounding leaves a
+    little, and the radius says how little: an image with pixels in [0, 1] has at most 28. From the numerator goes what
+    a relative error of `EXACT` in the output can make: such images are excluded too.
 
     Raises:
         BadInput: as `affine_piece`, or for a certificate of another shape.
     """
-    target, layers = _one(target, chain.outputs, "target"), _layers(chain, pattern)
+    layers, target = _layers(chain, pattern), _one(target, chain.outputs, "target")
     bending = sum(len(on) for _, on, _ in layers if on is not None)
     units = _one(instance_of(certificate, Certificate, "certificate").units, bending, "certificate.units")
     outputs = _one(certificate.outputs, chain.outputs, "certificate.outputs")
-    if (units < 0).any():
+    slack = EXACT * math.hypot(*target) * math.hypot(*outputs)
+    if (units < 0).any() or not math.isfinite(slack):
         return 0.0
     gap, row = _Exact.of(-outputs) @ _Exact.of(target), _Exact.of(outputs)
     for step, on, slopes in reversed(layers):
@@ -203,14 +205,10 @@ def check_infeasible(chain: Chain, pattern, target, certificate: Certificate) ->
             row = _Exact.of(slopes) * row + _Exact.of(np.where(on, -here, here))
         gap += row @ _Exact.of(step.bias)
         row = row @ _Exact.of(step.weight)
-    return _radius(gap.fraction, (row @ row).fraction)
-
-
-def _radius(gap: Fraction, square: Fraction) -> float:
-    """The gap over the root of the square, rounded downwards."""
-    if gap <= 0:
-        return 0.0
-    return float(gap) / np.sqrt(max(float(square), 1e-300)) * (1 - 1e-12) if square else np.inf
+    gap, square = gap.fraction - Fraction(slack), (row @ row).fraction
+    if gap <= 0 or not square:
+        return 0.0 if gap <= 0 else math.inf
+    return math.sqrt(min(gap * gap / square, Fraction(1e300))) * (1 - 1e-12)  # rounded downwards
 
 
 @dataclass(frozen=True)
@@ -224,8 +222,8 @@ class _Exact:
     def of(cls, array: np.ndarray) -> "_Exact":
         ratios = [value.as_integer_ratio() for value in array.ravel().tolist()]
         bits = max(below.bit_length() for _, below in ratios) - 1
-        whole = [above << (bits + 1 - below.bit_length()) for above, below in ratios]
-        return cls(np.array(whole, dtype=object).reshape(array.shape), bits)
+        whole = np.array([above << (bits + 1 - below.bit_length()) for above, below in ratios], dtype=object)
+        return cls(whole.reshape(array.shape), bits)
 
     @property
     def fraction(self) -> Fraction:
@@ -278,20 +276,21 @@ def walk(chain: Chain, target, start, max_patterns: int = 3000) -> Walk:
     >>> found.converged, found.error < 1e-9
     (True, True)
     """
-    target, start = _one(target, chain.outputs, "target"), _one(start, chain.inputs, "start")
+    target, start = _one(target, _bends(chain).outputs, "target"), _one(start, chain.inputs, "start")
     left = whole_number(max_patterns, "max_patterns", 1)
     place, patterns = _Place(chain, pattern(chain, start), start, np.array([], dtype=int)), 1
-    while _relative(chain(place.x)[0] - target, target) > EXACT / 10:
+    resting = 0  # steps in a row that stayed within a polytope: rounding alone keeps them from the target
+    while _relative(chain(place.x)[0] - target, target) > EXACT / 10 and resting < RESTS:
         place, direction, switched = place.way_on(target)
         patterns += switched
         if direction is None or patterns >= left:
             break
         place, crossed = place.advance(direction)
         patterns += crossed
+        resting = 0 if crossed or switched else resting + 1
     error = _relative(chain(place.x)[0] - target, target)
     certificate = None if error <= EXACT else invert_in_pattern(chain, place.on, target, start).certificate
-    distance = float(np.linalg.norm(place.x - start))
-    return Walk(place.x, error <= EXACT, error, distance, patterns, place.on, certificate)
+    return Walk(place.x, error <= EXACT, error, math.dist(place.x, start), patterns, place.on, certificate)
 
 
 @dataclass(frozen=True)
@@ -367,11 +366,12 @@ class _Place:
         return rows[:m], rows[m:]
 
 
-def _bends(chain: Chain) -> None:
+def _bends(chain: Chain) -> Chain:
     names = {step.activation.name for step in instance_of(chain, Chain, "chain").steps}
     if not names & BENDING or names - BENDING - {"Identity"}:
         came = ", ".join(sorted(names))
         raise BadInput(f"chain: expected ReLU or leaky ReLU as activations, got {came}; invert it as a whole")
+    return chain
 
 
 def _one(values, length: int, name: str) -> np.ndarray:
@@ -397,4 +397,4 @@ def _layers(chain: Chain, pattern) -> list[tuple]:
 
 
 def _relative(difference: np.ndarray, target: np.ndarray) -> float:
-    return float(np.linalg.norm(difference) / (np.linalg.norm(target) or 1.0))
+    return math.hypot(*difference) / (math.hypot(*target) or 1.0)  # of any size, without overflow

@@ -97,7 +97,7 @@ def reach(
     targets = _targets(chain, targets)
     low, high = as_box(box, chain.inputs)
     tolerance = _tolerance(tolerance)
-    starts = _grey(low, high) if starts is None else np.atleast_2d(as_vectors(starts, chain.inputs, "starts"))
+    starts = _grey(low, high) if starts is None else _rows(starts, chain.inputs, "starts")
     bar = tqdm(targets, unit="target", disable=not progress, leave=False)
     return tuple(_reach(chain, target, (low, high), tolerance, np.clip(starts, low, high)) for target in bar)
 
@@ -136,7 +136,14 @@ def trace_back(chain: Chain, targets, box=None, tolerance: float = 1e-8, margin:
 def _targets(chain: Chain, targets) -> np.ndarray:
     instance_of(chain, Chain, "chain")
     _invertible(chain.steps[-1].activation)
-    return np.atleast_2d(as_vectors(targets, chain.outputs, "targets"))
+    return _rows(targets, chain.outputs, "targets")
+
+
+def _rows(values, length: int, name: str) -> np.ndarray:
+    rows = np.atleast_2d(as_vectors(values, length, name))
+    if rows.ndim != 2:
+        raise BadInput(f"{name}: expected (N, {length}), got shape {rows.shape}; put all in the first axis")
+    return rows
 
 
 def _invertible(f: Activation) -> None:

@@ -1,0 +1,364 @@
+"""Faults for `test_mutants` to plant in the rooms of inverse maps, and what a fault is."""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """A fault: in this room, this text becomes that text, and these tests see it."""
+
+    room: str
+    right: str
+    wrong: str
+    tests: list[str]
+
+
+def mutants(room, file, faults):
+    """The faults of one room, each seen by tests of that file; a name with a slash is of another one."""
+
+    def found(name):
+        where, _, test = name.rpartition("/")
+        return f"tests/test_{where or file}.py::test_{test}"
+
+    return {
+        name: Mutant(room, right, wrong, [found(test) for test in tests])
+        for name, (right, wrong, *tests) in faults.items()
+    }
+
+
+EQUATION_5 = mutants(
+    "inversion",
+    "inversion",
+    {
+        "W' for W+": ("return S.pinv(z)", "return z @ step.weight", "one_layer_gives_back_the_signal_part"),
+    },
+) | mutants(
+    "chains",
+    "chains",
+    {
+        "a layer without its bias": (
+            "z = x @ self.weight.T + self.bias",
+            "z = x @ self.weight.T",
+            "layer_outputs_are_what_hooks_see",
+        ),
+    },
+)
+
+PROOFS = (
+    mutants(
+        "certificates",
+        "certificates",
+        {
+            "every certificate is a proof": (
+                "return bool(least > _bound(chain.steps, vectors, low, high))",
+                "return True",
+                "a_proof_holds_and_its_corruptions_do_not[tanh]",
+            ),
+            "a bound without the negative weights": (
+                "np.maximum(A, 0) @ ends[1] + np.minimum(A, 0) @ ends[0]",
+                "np.maximum(A, 0) @ ends[1]",
+                "bounds_of_a_layer_are_those_of_the_corners",
+            ),
+            "biases that the bound forgets": (
+                "terms += [_most(v, v, step.bias, step.bias)",
+                "terms += [_most(0 * v, 0 * v, step.bias, step.bias)",
+                "one_layer_is_what_fractions_say_at_every_corner",
+            ),
+            "a chord where the graph bulges": (
+                "inner = (c * curvature < 0) & (v != 0)",
+                "inner = np.zeros(len(c), dtype=bool)",
+                "one_unit_is_bounded_as_a_fine_grid_says[1.0-0.3-tanh]",
+            ),
+            "sums rounded to nearest": (
+                "return nearest if Fraction(nearest) >= number else float(np.nextafter(nearest, np.inf))",
+                "return nearest",
+                "sums_are_rounded_outwards_to_the_next_number",
+            ),
+            "beyond the range by any distance": (
+                "sign * (number - Fraction(end)) - distance >",
+                "sign * (number - Fraction(end)) >",
+                "an_output_beyond_a_range",
+            ),
+            "without a box as in the unit box": (
+                "sides = (-np.inf, np.inf) if box is None else box",
+                "sides = (0.0, 1.0) if box is None else box",
+                "without_a_box_the_multipliers_cancel_exactly_or_prove_nothing",
+            ),
+        },
+    )
+    | mutants(
+        "relaxations",
+        "reachability",
+        {
+            "a relaxation without biases": (
+                "-np.concatenate([step.bias for step in steps])",
+                "0 * np.concatenate([step.bias for step in steps])",
+                "the_distance_of_one_layer_is_met_from_both_sides[tanh]",
+            ),
+            "hulls without a floor": (
+                "for sign in (1, -1):",
+                "for sign in (1,):",
+                "both_sides_of_a_hull_count[ceiling]",
+                "both_sides_of_a_hull_count[floor]",
+            ),
+            "bounds that let signs cancel": (
+                "np.abs(step.weight) @ (high - low) / 2",
+                "step.weight @ (high - low) / 2",
+                "a_small_box_is_refused_with_a_proof[tanh]",
+            ),
+        },
+    )
+    | mutants(
+        "reachability",
+        "reachability",
+        {
+            "images that leave the box": (
+                "x = np.clip(centre + y @ A, low, high)",
+                "x = centre + y @ A",
+                "the_image_of_one_layer_is_the_nearest_to_the_minimum_norm[0]",
+            ),
+            "a first layer without its bias": (
+                "wanted = aim - step.bias",
+                "wanted = aim",
+                "the_image_of_one_layer_is_the_nearest_to_the_minimum_norm[0]",
+            ),
+            "near enough is a yes": (
+                'answer = "yes" if distances[best] <= tolerance',
+                'answer = "yes" if distances[best] <= 1',
+                "the_tolerance_parts_yes_from_no",
+            ),
+            "a no that nobody checked": (
+                "if check_certificate(chain, target, claim, box)",
+                "if True",
+                "a_claim_that_does_not_stand_the_check_is_no_answer",
+            ),
+            "hidden units beyond their range": (
+                "near = _nearest_input(step, _aim(step.activation, target, tolerance), *inner)",
+                "near = step.subspaces.pinv(_aim(step.activation, target, tolerance) - step.bias)",
+                "a_minimum_norm_input_beyond_the_range_gives_way_to_the_nearest_within",
+            ),
+        },
+    )
+)
+
+WHOLE_NETWORKS = mutants(
+    "newton",
+    "newton",
+    {
+        "a line search without damping": (
+            "better = found < (1 - 1e-4 * length) * miss[chosen]",
+            "better = found < torch.inf",
+            "no_step_makes_it_worse",
+        ),
+        "a single length of steps": (
+            "waiting, length = waiting[~better], length / 2",
+            "waiting, length = waiting[~better], 0.0",
+            "no_step_makes_it_worse",
+        ),
+        "rounding taken for signal": (
+            "torch.where(s > floor, 1 / s, 0.0)",
+            "torch.where(s > 0, 1 / s, 0.0)",
+            "step_is_that_of_the_pseudo_inverse",
+        ),
+        "the transpose for J+": (
+            "inverses = torch.where(s > floor, 1 / s, 0.0)",
+            "inverses = s",
+            "a_linear_network_takes_one_step_to_the_nearest_image",
+        ),
+        "the network itself in float64": (
+            "copy.deepcopy(model).double().requires_grad_(False)",
+            "model.double().requires_grad_(False)",
+            "the_network_is_left_as_it_was",
+        ),
+        "training mode let in": (
+            "if any(module.training for module in model.modules()):",
+            "if False:",
+            "bad_input_is_one_clear_error[training mode]",
+        ),
+        "errors that aren't relative": (
+            "(miss / lengths).numpy()",
+            "miss.numpy()",
+            "outputs_of_hidden_images_are_reached[0-Tanh]",
+        ),
+    },
+) | mutants(
+    "polytopes",
+    "polytopes",
+    {
+        "facets seen from outside": (
+            "-signs[:, None] * A], [*bounds, signs * c]",
+            "signs[:, None] * A], [*bounds, signs * c]",
+            "pattern_piece_and_network_agree",
+        ),
+        "pieces without biases": (
+            "A, c = step.weight @ A, step.before(c)",
+            "A, c = step.weight @ A, step.weight @ c",
+            "pattern_piece_and_network_agree",
+        ),
+        "multipliers of any sign": (
+            "if (units < 0).any():",
+            "if False:",
+            "the_check_is_exact_and_refuses_what_does_not_certify",
+        ),
+        "a gap of the wrong sign": (
+            "_Exact.of(-outputs) @ _Exact.of(target)",
+            "_Exact.of(outputs) @ _Exact.of(target)",
+            "the_radius_by_fractions",
+        ),
+        "a walk that goes through walls": (
+            "if ends[first] >= 1:",
+            "if True:",
+            "walks_reach_real_outputs_of_wide_networks[0]",
+        ),
+        "a chain that is none": (
+            "_one(target, _bends(chain).outputs",
+            "_one(target, chain.outputs",
+            "inverse_doors/refused[walk, None for a chain]",
+        ),
+    },
+)
+
+INPUTS = (
+    mutants(
+        "ideal",
+        "ideal",
+        {
+            "the class for the whole set": (
+                "(nearest_outputs(values, ideal), np.array(inside), np.array(medoids))",
+                "(np.array(inside), np.array(inside), np.array(medoids))",
+                "start_images_are_those_of_the_slow_search[dense-own minima]",
+            ),
+            "the readings swapped": (
+                '"reading") == "own minima"',
+                '"reading") == "one minimum"',
+                "both_readings_by_hand",
+            ),
+            "training mode of a layer overlooked": (
+                "for name, module in model.named_modules() if module.training]",
+                "for name, module in model.named_modules() if module.training and not name]",
+                "a_network_in_training_mode_is_refused_and_left_as_it_is",
+            ),
+            "the farthest quarter": (
+                "distances <= np.percentile(distances, QUARTER)",
+                "distances >= np.percentile(distances, QUARTER)",
+                "the_lowest_quarter_by_sorting",
+            ),
+            "ideal features with the bias": (
+                "targets = ideal_outputs(outputs.before, reading) - bias",
+                "targets = ideal_outputs(outputs.before, reading)",
+                "nearest_in_features_with_the_features_at_hand",
+            ),
+            "hooks that stay": (
+                "handle.remove()",
+                "pass",
+                "inverse_doors/a_network_that_is_taken_is_left_as_it_was[distances_to-dense]",
+            ),
+        },
+    )
+    | mutants(
+        "input_training",
+        "input_training",
+        {
+            "an ascent": (
+                "x = x.detach() - step",
+                "x = x.detach() + step",
+                "a_descent_is_that_of_each_image_alone[dense]",
+            ),
+            "a batch that shares its step": (
+                "torch.autograd.grad(loss.sum(), x)[0]\n        losses",
+                "torch.autograd.grad(loss.mean(), x)[0]\n        losses",
+                "a_descent_is_that_of_each_image_alone[dense]",
+            ),
+            "gradients left in the weights": (
+                "how.learning_rate * torch.autograd.grad(loss.sum(), x)[0]",
+                "how.learning_rate * (loss.sum().backward(), x.grad)[1]",
+                "inverse_doors/a_network_that_is_taken_is_left_as_it_was[train_input-dense]",
+            ),
+            "a box without walls": (
+                "/ (root + EPSILON)).clamp(0, 1)",
+                "/ (root + EPSILON))",
+                "the_optimiser_in_the_box_is_adam",
+            ),
+            "the last image for the best": (
+                "return best, torch.stack([*losses, _losses(model, best, wanted)])",
+                "return x, torch.stack([*losses, _losses(model, x, wanted)])",
+                "the_best_that_was_met_is_kept",
+            ),
+        },
+    )
+    | mutants(
+        "training_mode",
+        "input_training",
+        {
+            "eval mode called training": (
+                "learner = copy.deepcopy(model).train()",
+                "learner = copy.deepcopy(model).eval()",
+                "copies_by_the_formula_of_batch_normalisation",
+            ),
+            "statistics moved in the network itself": (
+                "learner = copy.deepcopy(model).train()",
+                "learner = model.train()",
+                "inverse_doors/a_network_that_is_taken_is_left_as_it_was[copies_in_training_mode-convolutional]",
+            ),
+            "draws from the user's generator": (
+                "with torch.random.fork_rng(devices=[]):  # dropout draws",
+                "if True:",
+                "inverse_doors/a_network_that_is_taken_is_left_as_it_was[train_copies-convolutional]",
+            ),
+        },
+    )
+    | mutants(
+        "naturalness",
+        "input_training",
+        {
+            "the most ink for the nearest": (
+                "(half - block @ among.T)",
+                "(-block @ among.T)",
+                "nearest_by_all_distances",
+            ),
+            "the mean counted as blur": (
+                "maps = maps - maps.mean(axis=(1, 2), keepdims=True)",
+                "maps = maps + 0.0",
+                "frequencies_by_the_slow_transform",
+            ),
+            "percentiles from the far end": (
+                "(self.reference < self.distances[:, None])",
+                "(self.reference > self.distances[:, None])",
+                "a_copy_is_at_percentile_0_and_noise_beyond_all",
+            ),
+        },
+    )
+)
+
+COUPLINGS = mutants(
+    "invertible",
+    "invertible",
+    {
+        "a shift added twice": (
+            "coordinates[:, :LOGITS] - self._shift(coordinates)",
+            "coordinates[:, :LOGITS] + self._shift(coordinates)",
+            "test_images_come_back_from_the_shipped_networks[invertible_toy-dtype1-1e-09]",
+        ),
+        "cosines the wrong way back": (
+            "maps = cosines.T @ coordinates.reshape(-1, 49, 16).mT.reshape(-1, 16, 7, 7) @ cosines",
+            "maps = cosines @ coordinates.reshape(-1, 49, 16).mT.reshape(-1, 16, 7, 7) @ cosines.T",
+            "test_images_come_back_from_the_shipped_networks[invertible-dtype1-1e-09]",
+        ),
+        "the network sees what it shifts": (
+            "nn.functional.pad(rows[:, LOGITS:], (LOGITS, 0))",
+            "rows",
+            "the_toy_is_a_cnn_beside_pixels_that_pass",
+        ),
+        "a Jacobian on its side": (
+            "torch.eye(PIXELS, dtype=row.dtype))[0].double().numpy()",
+            "torch.eye(PIXELS, dtype=row.dtype))[0].double().numpy().T",
+            "the_toys_jacobian_is_block_triangular_of_determinant_1",
+        ),
+        "logits from anywhere": (
+            "return coordinates[:, :LOGITS], coordinates[:, LOGITS:]",
+            "return coordinates[:, -LOGITS:], coordinates[:, :-LOGITS]",
+            "logits_are_seven_times_the_means_of_ten_maps",
+        ),
+    },
+)
+
+INVERSE_MAPS = EQUATION_5 | PROOFS | WHOLE_NETWORKS | INPUTS | COUPLINGS
