@@ -175,7 +175,7 @@ WHOLE_NETWORKS = mutants(
             "bad_input_is_one_clear_error[training mode]",
         ),
         "errors that aren't relative": (
-            "(miss / lengths).numpy()",
+            "(miss / sizes).numpy()",
             "miss.numpy()",
             "outputs_of_hidden_images_are_reached[0-Tanh]",
         ),
@@ -290,19 +290,19 @@ INPUTS = (
         "input_training",
         {
             "eval mode called training": (
-                "learner = copy.deepcopy(model).train()",
-                "learner = copy.deepcopy(model).eval()",
+                "        norm.train()",
+                "        norm.eval()",
                 "copies_by_the_formula_of_batch_normalisation",
             ),
             "statistics moved in the network itself": (
-                "learner = copy.deepcopy(model).train()",
-                "learner = model.train()",
+                "learner = copy.deepcopy(model)",
+                "learner = model",
                 "inverse_doors/a_network_that_is_taken_is_left_as_it_was[copies_in_training_mode-convolutional]",
             ),
-            "draws from the user's generator": (
-                "with torch.random.fork_rng(devices=[]):  # dropout draws",
-                "if True:",
-                "inverse_doors/a_network_that_is_taken_is_left_as_it_was[train_copies-convolutional]",
+            "dropout that draws": (
+                "    for norm in norms.values():\n        norm.train()",
+                "    learner.train()",
+                "dropout_does_not_draw",
             ),
         },
     )
