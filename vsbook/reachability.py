@@ -97,7 +97,7 @@ def reach(
     targets = _targets(chain, targets)
     low, high = as_box(box, chain.inputs)
     tolerance = _tolerance(tolerance)
-    starts = _grey(low, high) if starts is None else np.atleast_2d(as_vectors(starts, chain.inputs, "starts"))
+    starts = _grey(low, high) if starts is None else _rows(starts, chain.inputs, "starts")
     bar = tqdm(targets, unit="target", disable=not progress, leave=False)
     return tuple(_reach(chain, target, (low, high), tolerance, np.clip(starts, low, high)) for target in bar)
 
@@ -116,7 +116,7 @@ def trace_back(chain: Chain, targets, box=None, tolerance: float = 1e-8, margin:
         margin: the distance kept from the ends of a range, where the inverse runs to infinity.
 
     Raises:
-        BadInput: for an activation without inverse, and as `reach`.
+        BadInput: for an activation without inverse, a margin that leaves nothing of a range, and as `reach`.
 
     Source: section 2.4 of the paper, equation (5).
 
@@ -127,16 +127,23 @@ def trace_back(chain: Chain, targets, box=None, tolerance: float = 1e-8, margin:
     (array([0.5, 1. ]), 'no')
     """
     targets = _targets(chain, targets)
-    sides, tolerance, margin = as_box(box, chain.inputs), _tolerance(tolerance), number(margin, "margin")
     for step in chain.steps:
         _invertible(step.activation)
+    sides, tolerance, margin = as_box(box, chain.inputs), _tolerance(tolerance), _margin(chain, margin)
     return tuple(_trace(chain.steps, target, sides, tolerance, margin) for target in targets)
 
 
 def _targets(chain: Chain, targets) -> np.ndarray:
     instance_of(chain, Chain, "chain")
     _invertible(chain.steps[-1].activation)
-    return np.atleast_2d(as_vectors(targets, chain.outputs, "targets"))
+    return _rows(targets, chain.outputs, "targets")
+
+
+def _rows(values, length: int, name: str) -> np.ndarray:
+    rows = np.atleast_2d(as_vectors(values, length, name))
+    if rows.ndim > 2:
+        raise BadInput(f"{name}: expected (N, {length}), got shape {rows.shape}; put all in the first axis")
+    return rows
 
 
 def _invertible(f: Activation) -> None:
@@ -150,11 +157,18 @@ def _tolerance(tolerance) -> float:
     return float(tolerance)
 
 
+def _margin(chain: Chain, margin) -> float:
+    half = min(((step.activation.high - step.activation.low) / 2 for step in chain.steps[:-1]), default=np.inf)
+    if not number(margin, "margin") < half:
+        raise BadInput(f"margin: expected less than {half:g}, half of a layer's range, got {margin!r}; narrow it")
+    return float(margin)
+
+
 def _grey(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Three grey images; sides at infinity are replaced, so that the box is one unit wide there."""
     high = np.where(np.isfinite(high), high, np.where(np.isfinite(low), low + 1, 1.0))
     low = np.where(np.isfinite(low), low, high - 1)
-    return np.stack([low + share * (high - low) for share in (0.5, 0.1, 0.9)])
+    return np.stack([(1 - share) * low + share * high for share in (0.5, 0.1, 0.9)])
 
 
 def _reach(chain: Chain, target: np.ndarray, box: tuple, tolerance: float, starts: np.ndarray) -> Reach:
