@@ -300,7 +300,7 @@ def _interval(f: Activation, target: np.ndarray, distance: float) -> tuple[np.nd
 def _end(f: Activation, wanted: np.ndarray, side: int) -> np.ndarray:
     """On the left side an a whose f(a) is surely at most what is wanted, on the right at least; or infinite."""
     endless = np.full(len(wanted), side * np.inf)
-    if f.inverse_function is None or not np.isfinite(wanted).all():
+    if f.inverse_function is None:
         return endless
     try:
         a = f.inverse(wanted).values
