@@ -195,8 +195,8 @@ WHOLE_NETWORKS = mutants(
             "pattern_piece_and_network_agree",
         ),
         "multipliers of any sign": (
-            "if (units < 0).any():",
-            "if False:",
+            "if (units < 0).any() or",
+            "if",
             "the_check_is_exact_and_refuses_what_does_not_certify",
         ),
         "a gap of the wrong sign": (

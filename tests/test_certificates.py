@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -201,6 +202,67 @@ def test_one_unit_is_bounded_as_a_fine_grid_says(activation, v, c):
         assert check_certificate(chain, [c * (bound + above)], separation(0.0, [v], [c]), (-2, 3)) == proven
 
 
+# what is no certificate, and numbers at the ends of float64
+
+
+ONE = np.array([1.0])
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        *(Separation((ONE,), d) for d in ("x", None, [0.5], np.array([0.1, 0.2]), 0.5 + 0j, True, 10**400, -np.inf)),
+        *(Separation(v, 0.5) for v in (3, "a", (ONE + 1j,), (ONE > 0,), ("a",), ([10**400],), ([[1.0]],), ([],))),
+        Separation((torch.ones(1, requires_grad=True),), 0.5),
+        Separation((np.array([1e308]),), 0.5),
+        *(OutOfRange(unit, 0.5) for unit in (0.0, True, False, None, "0", np.array([0, 1]), np.array([0]), -1, 1)),
+        *(OutOfRange(0, d) for d in ("x", None, Fraction(1, 2), np.array([0.1, 0.2]), np.nan)),
+    ],
+)
+def test_what_is_no_certificate_proves_nothing(claim):
+    """A pixel times 1e10 to tanh, at most 1, and a target of 3: what is amiss is the claim."""
+    chain = layer([[1e10]], f=tanh())
+    assert check_certificate(chain, [3.0], OutOfRange(np.int64(0), np.float32(0.5)))
+    assert check_certificate(layer([[1e10]]), [3e10], Separation(([1],), np.float32(0.5)))
+    assert check_certificate(chain, [3.0], claim) is False
+    assert check_certificate(layer([[1e10]]), [3e10], claim) is False
+
+
+def test_a_distance_that_float64_rounds_is_another_claim():
+    """Sums up to 1.5, a target of 2^53 + 2: no nearer than 2^53 + 1/2, and 2^53 + 1 would be rounded to 2^53."""
+    chain, target = layer([[1, 1]]), [2.0**53 + 2]
+    assert check_certificate(chain, target, separation(2**53, [1]), (0, 0.75))
+    assert not check_certificate(chain, target, separation(2**53 + 1, [1]), (0, 0.75))
+
+
+huge = st.sampled_from([0.0, 1.0, -1.0, 1e-300, 1e10, -1e160, 1e300, -1e308, 1.7e308])
+
+
+@laws
+@given(arrays(float, (2, 2), elements=huge), *[arrays(float, 2, elements=huge)] * 3, huge.map(abs), huge.map(abs))
+def test_at_the_ends_of_float64_a_true_is_what_fractions_say(weight, bias, target, y, distance, side):
+    f = [[Fraction(number) for number in row] for row in (*weight, bias, target, y)]
+    box = (-side or -1.0, side or 1.0)
+    products = [sum(f[4][i] * f[i][j] for i in range(2)) for j in range(2)]
+    most = sum(abs(c) * Fraction(box[1]) for c in products) + sum(f[4][i] * f[2][i] for i in range(2))
+    nearest = sum(f[4][i] * f[3][i] for i in range(2)) - Fraction(distance) * sum(map(abs, f[4]))
+    found = check_certificate(layer(weight, bias), target, separation(distance, y), box)
+    assert nearest > most or not found
+
+
+@laws
+@given(hidden, hidden, st.integers(0, 10**6), st.sampled_from([1.0, 1e150, 1e308]), st.booleans())
+def test_no_huge_multipliers_prove_that_a_reached_output_is_not(first, last, seed, size, sides):
+    """Within a claim of a tenth more than the output's own size, at pixels and multipliers up to the end of float64."""
+    generator = np.random.default_rng(seed)
+    chain = random_chain((3, 3, 2), (first, last), seed)
+    box = (-size, size) if sides else (-1.0, 1.0)
+    output = chain(generator.uniform(-0.1, 0.1, 3) * (box[1]))[0]
+    vectors = [generator.choice([-1.0, 0.0, 1.0], len(step.bias)) * generator.choice([1, size]) for step in chain.steps]
+    for distance in (1e-6 * np.abs(output).max() + 1e-6, 1.7e308):
+        assert check_certificate(chain, output, separation(distance, *vectors), box) is False
+
+
 @pytest.mark.parametrize(
     ("box", "words"),
     [
@@ -223,3 +285,8 @@ def test_a_box_that_is_none(box, words):
 def test_a_target_of_another_length():
     with pytest.raises(BadInput, match="last axis of 1"):
         check_certificate(layer([[1, 2]]), [1.0, 2.0], separation(0.0, [1]))
+
+
+def test_targets_come_one_at_a_time():
+    with pytest.raises(BadInput, match="one vector"):
+        check_certificate(layer([[1, 2]]), [[3.0]], separation(0.0, [1]))

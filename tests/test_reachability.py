@@ -10,7 +10,7 @@ from scipy.optimize import linprog, minimize
 from torch import nn
 
 from tests.chains_zoo import ACTIVATIONS, random_chain
-from vsbook.activations import identity, selu, tanh
+from vsbook.activations import identity, leaky_relu, selu, sigmoid, softplus, tanh
 from vsbook.certificates import OutOfRange, Separation, check_certificate
 from vsbook.chains import Chain, Step
 from vsbook.checks import BadInput
@@ -214,6 +214,56 @@ def test_more_starts_are_used():
     np.testing.assert_array_equal(found.image, image)
 
 
+@pytest.mark.parametrize(("f", "pixel"), [(softplus(), 20.0), (softplus(), 700.0), (selu(), 30.0), (selu(), 40.0)])
+def test_a_looser_tolerance_answers_no_worse(f, pixel):
+    """The output f(-x) lies within a tolerance of the end of its range, and f(x) asks for x: one image has both."""
+    first = Step("layer1", np.eye(1), np.zeros(1), identity())
+    chain = Chain((first, Step("layer2", np.array([[1.0], [-1.0]]), np.zeros(2), f)))
+    for tolerance in (1e-10, 1e-8, 1e-4, 0.1):
+        (found,) = reach(chain, chain([pixel]), (0, 1000), tolerance)
+        assert found.answer == "yes" and found.image == pytest.approx(pixel, abs=tolerance)
+
+
+def test_a_target_beside_the_end_of_a_range_is_not_moved():
+    """softplus(-20) is 2e-9: the minimum norm that gives it stays the answer, however far an output may lie from it."""
+    chain = layer([[1.0, 1.0]], f=softplus())
+    target = softplus()([-20.0])
+    (found,), (trace,) = reach(chain, target, None, 1e-4), trace_back(chain, target, None, 1e-4)
+    np.testing.assert_allclose([found.image, trace.image], -10.0, rtol=1e-6)
+
+
+SATURATED = Chain(
+    (
+        Step("layer1", np.array([[2000.0], [1000.0]]), np.array([-1200.0, 300.0]), sigmoid()),
+        Step("layer2", np.array([[1.0, 2.0]]), np.zeros(1), identity()),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("chain", "targets", "box", "answers"),
+    [
+        (SATURATED, [[1.0], [2.5], [4.0]], (0, 1), ["no", "undecided", "no"]),
+        (layer([[1.0, 1.0]]), [[1.0], [1e300], [-1e308]], (-1e308, 1e308), ["yes", "undecided", "undecided"]),
+        (layer([[1.0, 1.0]]), [[1e155], [1e300], [1.7e308]], (0, 1), ["undecided"] * 3),
+        (layer([[1e160, 0.0]]), [[1e160], [0.0]], (0, 1), ["yes", "yes"]),
+        (layer([[1e300, 1e300]] * 2), [[0.0, 0.0]], (0, 1), ["yes"]),
+        (random_chain((4, 3, 2), ("tanh", "identity"), 0), [[0.3, 0.3], [1e300, 1.0]], (-1e308, 1e308), None),
+        (random_chain((4, 3, 2), ("relu", "selu"), 0), [[0.3, 0.3], [1e300, 1.0]], (-1e308, 1e308), None),
+        (Chain(layer([[1e200]]).steps * 2), [[0.5]], (-1, 1), ["undecided"]),
+        (Chain(layer([[1e200]], f=leaky_relu()).steps * 2), [[0.5]], (0, 1), ["undecided"]),
+    ],
+)
+def test_numbers_at_the_ends_of_float64_leave_an_answer(chain, targets, box, answers):
+    """No warning, no error: a step that overflows is a bad one, and what isn't found isn't proven either."""
+    found = reach(chain, targets, box)
+    assert answers is None or [answer.answer for answer in found] == answers
+    for target, answer in zip(targets, found, strict=True):
+        assert np.isfinite(answer.image).all() and not np.isnan(answer.distance)
+        assert answer.answer != "no" or check_certificate(chain, target, answer.certificate, box)
+        assert answer.answer != "yes" or np.abs(chain(answer.image)[0] - target).max() == answer.distance
+
+
 # the book's networks
 
 
@@ -283,7 +333,12 @@ def test_the_way_back_through_the_books_networks():
         (lambda c: reach(c, np.zeros(3), tolerance=-1), "tolerance"),
         (lambda c: reach(c, np.zeros(3), starts=np.zeros((1, 2))), "last axis of 4"),
         (lambda c: reach(c.steps, np.zeros(3)), "Chain"),
+        (lambda c: reach(c, np.zeros((2, 2, 3))), "targets: expected .N, 3."),
+        (lambda c: reach(c, np.zeros(3), starts=np.zeros((2, 2, 4))), "starts: expected .N, 4."),
+        (lambda c: trace_back(c, np.zeros((2, 2, 3))), "targets: expected .N, 3."),
         (lambda c: trace_back(c, np.zeros(3), margin=-1), "margin"),
+        (lambda c: trace_back(random_chain((4, 2, 3), ("tanh",) * 2, 0), np.zeros(3), margin=1.0), "less than 1,"),
+        (lambda c: trace_back(random_chain((4, 2, 3), ("sigmoid",) * 2, 0), np.ones(3), margin=0.6), "less than 0.5"),
         (lambda c: trace_back(random_chain((4, 2, 3), ("relu", "tanh"), 0), np.zeros(3)), "ReLU"),
         (lambda c: reach(random_chain((4, 3), ("relu",), 0), np.zeros(3)), "ReLU"),
     ],

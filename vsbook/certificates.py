@@ -14,13 +14,14 @@ Source: Farkas (1902); Dvijotham et al. (2018), A dual approach to scalable veri
 
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Integral
 
 import numpy as np
 from jaxtyping import Float
 
 from vsbook.activations import Activation
 from vsbook.chains import Chain, Step
-from vsbook.checks import BadInput, as_real, as_vectors, instance_of
+from vsbook.checks import BadInput, as_real, as_vectors, instance_of, number
 
 __all__ = ["OutOfRange", "Separation", "as_box", "check_certificate"]
 
@@ -112,36 +113,49 @@ def check_certificate(chain: Chain, target, certificate, box=(0.0, 1.0)) -> bool
     """
     target = as_vectors(target, instance_of(chain, Chain, "chain").outputs, "target")
     if target.ndim != 1:
-        raise BadInput(f"target: expected one vector, got shape {target.shape}; check one target at a time")
+        raise BadInput(f"target: expected one vector, got shape {target.shape}; pass one at a time")
     low, high = as_box(box, chain.inputs)
-    if not isinstance(certificate, (OutOfRange, Separation)) or not 0 <= certificate.distance < np.inf:
+    if not isinstance(certificate, (OutOfRange, Separation)) or not _is_distance(certificate.distance):
         return False
+    distance = float(certificate.distance)
     if isinstance(certificate, OutOfRange):
-        return _is_outside(chain.steps[-1].activation, target, certificate)
-    vectors = _usable(chain.steps, certificate.multipliers)
-    if vectors is None:
-        return False
-    ends = _interval(chain.steps[-1].activation, target, certificate.distance)
-    least = -_most(-vectors[-1], -vectors[-1], *ends)
-    return bool(least > _bound(chain.steps, vectors, low, high))
+        return _is_outside(chain.steps[-1].activation, target, certificate.unit, distance)
+    with np.errstate(over="ignore", invalid="ignore"):  # what leaves float64 becomes an infinite bound: no proof
+        return _separates(chain.steps, target, certificate.multipliers, distance, (low, high))
 
 
-def _is_outside(f: Activation, target: np.ndarray, certificate: OutOfRange) -> bool:
-    if certificate.unit not in range(len(target)):
+def _is_distance(value) -> bool:
+    """Whether it is a finite number of at least 0 that float64 holds: a rounded one would be another claim."""
+    try:
+        return bool(number(value, "distance") == value)
+    except (BadInput, TypeError):  # NumPy can't say whether a Fraction is finite
         return False
-    number, distance = Fraction(target[certificate.unit]), Fraction(certificate.distance)
+
+
+def _is_outside(f: Activation, target: np.ndarray, unit, distance: float) -> bool:
+    if not isinstance(unit, Integral) or isinstance(unit, bool) or unit not in range(len(target)):
+        return False
     ends = ((f.low, -1), (f.high, 1))
     return any(
-        np.isfinite(end) and sign * (number - Fraction(end)) - distance > Fraction(MARGIN * abs(end))
+        np.isfinite(end)
+        and sign * (Fraction(target[unit]) - Fraction(end)) - Fraction(distance) > Fraction(MARGIN * abs(end))
         for end, sign in ends
     )
+
+
+def _separates(steps: tuple[Step, ...], target: np.ndarray, multipliers, distance: float, box: tuple) -> bool:
+    vectors = _usable(steps, multipliers)
+    if vectors is None:
+        return False
+    least = -_most(-vectors[-1], -vectors[-1], *_interval(steps[-1].activation, target, distance))
+    return bool(least > _bound(steps, vectors, *box))
 
 
 def _usable(steps: tuple[Step, ...], multipliers) -> list[np.ndarray] | None:
     """The multipliers, if there is a finite vector for each layer and each layer's activation is known."""
     try:
-        vectors = [np.asarray(v, dtype=np.float64) for v in multipliers]
-    except (TypeError, ValueError):
+        vectors = [as_real(v, "multipliers").astype(np.float64) for v in multipliers]
+    except (BadInput, TypeError):
         return None
     fitting = [v.shape for v in vectors] == [step.bias.shape for step in steps]
     known = all(step.activation.name in CURVATURE for step in steps)
@@ -150,13 +164,14 @@ def _usable(steps: tuple[Step, ...], multipliers) -> list[np.ndarray] | None:
 
 def _bound(steps: tuple[Step, ...], vectors: list[np.ndarray], low: np.ndarray, high: np.ndarray) -> Fraction | float:
     """S: at least v_L . a_L for every image in the box; infinite where some term has no largest value."""
-    c_low, c_high = _pulled_back(steps[0].weight, vectors[0])
-    terms = [_most(c_low, c_high, low, high)]
+    factors = [_pulled_back(step.weight, v) for step, v in zip(steps, vectors, strict=True)]
+    if not all(np.isfinite(ends).all() for ends in factors):
+        return np.inf
+    terms = [_most(*factors[0], low, high)]
     terms += [_most(v, v, step.bias, step.bias) for step, v in zip(steps, vectors, strict=True)]
-    for step, v, above, v_above in zip(steps[:-1], vectors[:-1], steps[1:], vectors[1:], strict=True):
+    for step, v, ends in zip(steps[:-1], vectors[:-1], factors[1:], strict=True):
         low, high = _before(step, low, high)
-        c_low, c_high = _pulled_back(above.weight, v_above)
-        largest = np.maximum(*(_largest_terms(step.activation, c, v, low, high) for c in (c_low, c_high)))
+        largest = np.maximum(*(_largest_terms(step.activation, c, v, low, high) for c in ends))
         terms += [Fraction(t) if np.isfinite(t) else np.inf for t in largest]
         low, high = _after(step.activation, low, high)
     return np.inf if np.inf in terms else sum(terms)
@@ -195,11 +210,12 @@ def _pulled_back(W: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _most(c_low: np.ndarray, c_high: np.ndarray, low: np.ndarray, high: np.ndarray) -> Fraction | float:
-    """The largest c . x over c and x in their boxes: of each product at one of four corners."""
-    total = Fraction(0)
-    for *cs, x_low, x_high in zip(c_low, c_high, low, high, strict=True):
-        total += max(_product(c, x) for c in cs for x in (x_low, x_high))
-    return total
+    """The largest c . x over c (finite) and x in their boxes: of each product at one of four corners."""
+    largest = [
+        max(_product(c, x) for c in cs for x in (x_low, x_high))
+        for *cs, x_low, x_high in zip(c_low, c_high, low, high, strict=True)
+    ]
+    return sum(largest) if all(isinstance(product, Fraction) for product in largest) else np.inf
 
 
 def _product(c: float, x: float) -> Fraction | float:
@@ -228,11 +244,10 @@ def _largest(A: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def _value(f: Activation, a: np.ndarray, side: int) -> np.ndarray:
-    """A number at or above f(a) for side 1, at or below it for side -1."""
+    """A number at or above f(a) for side 1, at or below it for side -1; infinite where f(a) is beyond float64."""
     value = f.function(a)
-    if f.name == "Identity" or f.name == "ReLU":
-        return value
-    return value + side * (MARGIN * np.abs(value) + TINY)
+    margin = 0.0 if f.name in ("Identity", "ReLU") else MARGIN * np.abs(value) + TINY
+    return np.where(np.isfinite(value), value + side * margin, side * np.inf)
 
 
 def _after(f: Activation, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -267,7 +282,7 @@ def _under_tangent(f: Activation, c: np.ndarray, v: np.ndarray, low: np.ndarray,
     low, high = np.where(endless, 0.0, low), np.where(endless, 0.0, high)
     left, right = low, high
     for _ in range(60):
-        middle = (left + right) / 2
+        middle = left / 2 + right / 2
         rises = c * f.slope(middle) > v
         left, right = np.where(rises, middle, left), np.where(rises, right, middle)
     slope = c * f.slope(left) - v
@@ -284,11 +299,15 @@ def _interval(f: Activation, target: np.ndarray, distance: float) -> tuple[np.nd
 
 def _end(f: Activation, wanted: np.ndarray, side: int) -> np.ndarray:
     """On the left side an a whose f(a) is surely at most what is wanted, on the right at least; or infinite."""
+    endless = np.full(len(wanted), side * np.inf)
     if f.inverse_function is None:
-        return np.full(len(wanted), side * np.inf)
-    a = f.inverse(wanted).values
+        return endless
+    try:
+        a = f.inverse(wanted).values
+    except BadInput:  # beyond float64
+        return endless
     step = np.abs(a) * np.finfo(float).eps + TINY
     for _ in range(80):
-        unsure = side * (wanted - _value(f, a, -side)) > 0
+        unsure = ~(side * (wanted - _value(f, a, -side)) <= 0)
         a, step = np.where(unsure, a + side * step, a), 2 * step
-    return np.where(unsure, side * np.inf, a)
+    return np.where(unsure, endless, a)

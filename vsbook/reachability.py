@@ -22,14 +22,7 @@ STEPS, BACKTRACKS = 200, 12  # of a search, and attempts at each step
 HEAVIEST = 1e12  # the residual's weight, over the first one
 ROUNDS, GIVE = 12, 1e-3  # of linear programmes for one layer; a small step of the distance
 FAR = 1e9  # stands for infinity in a linear programme
-SHARES = (
-    1 - 1e-9,
-    1 - 1e-6,
-    0.999,
-    0.99,
-    0.9,
-    0.5,
-)  # of a distance that floating point claims, to stand an exact check
+SHARES = 1 - 1e-9, 1 - 1e-6, 0.999, 0.99, 0.9, 0.5  # of a distance that floats claim, to stand an exact check
 STALLED = 1e-4  # a search that gains less than this share in a step, after twenty, has arrived
 
 
@@ -95,8 +88,7 @@ def reach(
     ('yes', array([0.5, 0.5]), 'no', (array([1.]),), 1.0)
     """
     targets = _targets(chain, targets)
-    low, high = as_box(box, chain.inputs)
-    tolerance = _tolerance(tolerance)
+    (low, high), tolerance = as_box(box, chain.inputs), _tolerance(tolerance)
     starts = _grey(low, high) if starts is None else _rows(starts, chain.inputs, "starts")
     bar = tqdm(targets, unit="target", disable=not progress, leave=False)
     return tuple(_reach(chain, target, (low, high), tolerance, np.clip(starts, low, high)) for target in bar)
@@ -116,7 +108,7 @@ def trace_back(chain: Chain, targets, box=None, tolerance: float = 1e-8, margin:
         margin: the distance kept from the ends of a range, where the inverse runs to infinity.
 
     Raises:
-        BadInput: for an activation without inverse, and as `reach`.
+        BadInput: for an activation without inverse, a margin that leaves nothing of a range, and as `reach`.
 
     Source: section 2.4 of the paper, equation (5).
 
@@ -127,9 +119,9 @@ def trace_back(chain: Chain, targets, box=None, tolerance: float = 1e-8, margin:
     (array([0.5, 1. ]), 'no')
     """
     targets = _targets(chain, targets)
-    sides, tolerance, margin = as_box(box, chain.inputs), _tolerance(tolerance), number(margin, "margin")
     for step in chain.steps:
         _invertible(step.activation)
+    sides, tolerance, margin = as_box(box, chain.inputs), _tolerance(tolerance), _margin(chain, margin)
     return tuple(_trace(chain.steps, target, sides, tolerance, margin) for target in targets)
 
 
@@ -141,7 +133,7 @@ def _targets(chain: Chain, targets) -> np.ndarray:
 
 def _rows(values, length: int, name: str) -> np.ndarray:
     rows = np.atleast_2d(as_vectors(values, length, name))
-    if rows.ndim != 2:
+    if rows.ndim > 2:
         raise BadInput(f"{name}: expected (N, {length}), got shape {rows.shape}; put all in the first axis")
     return rows
 
@@ -157,19 +149,27 @@ def _tolerance(tolerance) -> float:
     return float(tolerance)
 
 
+def _margin(chain: Chain, margin) -> float:
+    half = min(((step.activation.high - step.activation.low) / 2 for step in chain.steps[:-1]), default=np.inf)
+    if not number(margin, "margin") < half:
+        raise BadInput(f"margin: expected less than {half:g}, half of a layer's range, got {margin!r}; narrow it")
+    return float(margin)
+
+
 def _grey(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Three grey images; sides at infinity are replaced, so that the box is one unit wide there."""
     high = np.where(np.isfinite(high), high, np.where(np.isfinite(low), low + 1, 1.0))
     low = np.where(np.isfinite(low), low, high - 1)
-    return np.stack([low + share * (high - low) for share in (0.5, 0.1, 0.9)])
+    return np.stack([(1 - share) * low + share * high for share in (0.5, 0.1, 0.9)])
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a step that leaves float64 is no good, and answers are checked
 def _reach(chain: Chain, target: np.ndarray, box: tuple, tolerance: float, starts: np.ndarray) -> Reach:
-    aim = _aim(chain.steps[-1].activation, target, tolerance)
+    f = chain.steps[-1].activation
     if len(chain.steps) == 1:
-        images = [_nearest_input(chain.steps[0], aim, *box)]
+        images = [_nearest_input(chain.steps[0], _aim(f, target, tolerance), *box)]
     else:
-        images = _search(chain, target, aim, box, tolerance, starts)
+        images = _search(chain, target, _aims(f, target, tolerance), box, tolerance, starts)
     return _answer(chain, target, box, box, tolerance, images)
 
 
@@ -186,7 +186,7 @@ def _answer(chain: Chain, target: np.ndarray, box: tuple, inner: tuple, toleranc
 
 
 def _best(chain: Chain, target: np.ndarray, tolerance: float, images: list) -> Reach:
-    distances = [float(np.abs(chain(image)[0] - target).max()) for image in images]  # one by one, as a reader checks
+    distances = [float(np.abs(_gap(chain, (target, target), x)).max()) for x in images]  # one by one, as a check does
     best = int(np.argmin(distances))
     answer = "yes" if distances[best] <= tolerance else "undecided"
     return Reach(answer, images[best], distances[best], 0.0, None, tolerance)
@@ -194,7 +194,15 @@ def _best(chain: Chain, target: np.ndarray, tolerance: float, images: list) -> R
 
 def _aim(f: Activation, target: np.ndarray, tolerance: float) -> np.ndarray:
     """What is to go into the last activation; targets at the ends of its range are moved in by half the tolerance."""
-    return f.inverse(np.clip(target, f.low + tolerance / 2, f.high - tolerance / 2)).values
+    inside = np.where(target <= f.low, f.low + tolerance / 2, target)
+    return f.inverse(np.where(target >= f.high, f.high - tolerance / 2, inside)).values
+
+
+def _aims(f: Activation, target: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Ends between which it may lie: where the tolerance reaches the end of the range, all beyond is as good."""
+    inside = np.clip(target, f.low + tolerance / 2, f.high - tolerance / 2)
+    aim = f.inverse(inside).values
+    return np.where(inside > target, -np.inf, aim), np.where(inside < target, np.inf, aim)
 
 
 # one layer: the nearest input within bounds
@@ -216,7 +224,7 @@ def _nearest_input(step: Step, aim: np.ndarray, low: np.ndarray, high: np.ndarra
 
 def _weight(A: np.ndarray) -> float:
     """Of the residual against the distance, to begin with, in the scale of A."""
-    size = np.linalg.norm(A, 2) ** 2
+    size = min(np.linalg.norm(A, 2), 1e150) ** 2
     return 10 / size if size > 1e-200 else 1.0  # a network may be constant about an image
 
 
@@ -225,28 +233,35 @@ def _damped(A, wanted, low, high, centre, weight: float, start) -> tuple[np.ndar
 
     Newton's method on the dual problem: x = clip(centre + A'y) is piecewise linear in y, which has few numbers.
     """
+    unit = 2.0 ** np.round(np.log2(weight) / 2)  # brings numbers to the size of 1, and rounds nothing
+    A, wanted, weight, start = unit * A, unit * wanted, weight / unit / unit, start / unit
 
     def at(y):
         x = np.clip(centre + y @ A, low, high)
         gap = wanted - A @ x
         return x, gap, ((x - centre) @ (x - centre)) / 2 + y @ gap - (y - start) @ (y - start) / (2 * weight)
 
-    y = start
-    x, gap, value = at(y)
+    y, (x, gap, value) = start, at(start)
     for _ in range(60):
         slope = gap - (y - start) / weight
-        if np.abs(slope).max() <= 1e-14 * (1e-3 + np.abs(wanted).max()):
+        if np.abs(slope).max() <= 1e-14 * (1e-3 * unit + np.abs(wanted).max()):
             break
         free = A[:, (x > low) & (x < high)]
-        step, share = np.linalg.solve(free @ free.T + np.eye(len(y)) / weight, slope), 1.0
-        x, gap, new = at(y + step)
-        while new < value + 1e-4 * share * (slope @ step) and share > 1e-6:
+        try:
+            step, share = np.linalg.solve(free @ free.T + np.eye(len(y)) / weight, slope), 1.0
+        except np.linalg.LinAlgError:  # weights of 1e160
+            break
+        trial = at(y + step)
+        while not trial[2] >= value + 1e-4 * share * (slope @ step) and share > 1e-6:  # NaN halves the step too
             share /= 2
-            x, gap, new = at(y + share * step)
-        y, value = y + share * step, new
-    return x, y
+            trial = at(y + share * step)
+        if not np.isfinite(trial[2]):
+            break
+        y, (x, gap, value) = y + share * step, trial
+    return x, y * unit
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _trace(steps: tuple[Step, ...], target: np.ndarray, box: tuple, tolerance: float, margin: float) -> Trace:
     layers = []
     for at in range(len(steps) - 1, -1, -1):
@@ -264,28 +279,27 @@ def _trace(steps: tuple[Step, ...], target: np.ndarray, box: tuple, tolerance: f
 # several layers: a search within the box
 
 
-def _search(chain: Chain, target: np.ndarray, aim, box: tuple, tolerance: float, starts: np.ndarray) -> list:
+def _search(chain: Chain, target: np.ndarray, aims: tuple, box: tuple, tolerance: float, starts: np.ndarray) -> list:
     """The images that the starts lead to, up to the first whose output is near enough."""
     last = replace(chain.steps[-1], activation=identity())
     before, images = Chain((*chain.steps[:-1], last)), []
     for start in starts:
-        images.append(_walk(before, aim, *box, tolerance / 100, start))
-        if np.abs(chain(images[-1]) - target).max() <= tolerance:
+        images.append(_walk(before, aims, *box, tolerance / 100, start))
+        if _best(chain, target, tolerance, images[-1:]).answer == "yes":
             break
     return images
 
 
-def _walk(chain: Chain, aim: np.ndarray, low: np.ndarray, high: np.ndarray, goal: float, x: np.ndarray) -> np.ndarray:
+def _walk(chain: Chain, aims: tuple, low: np.ndarray, high: np.ndarray, goal: float, x: np.ndarray) -> np.ndarray:
     """Levenberg-Marquardt: the network's tangent plane at x in its place, and a step within the box that pays."""
-    gap, weight = aim - chain(x)[0], 0.0
+    gap, weight = _gap(chain, aims, x), 0.0
     for count in range(STEPS):
-        if np.abs(gap).max() <= goal:
+        if not goal < np.abs(gap).max() < np.inf or not np.isfinite(J := chain.jacobian(x)[0]).all():
             break
-        J = chain.jacobian(x)[0]
         weight = min(weight, HEAVIEST * _weight(J)) if count else _weight(J)
         for _ in range(BACKTRACKS):
-            new, _ = _damped(J, gap + J @ x, low, high, x, weight, np.zeros(len(aim)))
-            left = aim - chain(new)[0]
+            new, _ = _damped(J, gap + J @ x, low, high, x, weight, np.zeros(len(gap)))
+            left = _gap(chain, aims, new)
             if left @ left < gap @ gap:
                 break
             weight /= 8
@@ -296,6 +310,15 @@ def _walk(chain: Chain, aim: np.ndarray, low: np.ndarray, high: np.ndarray, goal
         if stalled:
             break
     return x
+
+
+def _gap(chain: Chain, aims: tuple, x: np.ndarray) -> np.ndarray:
+    """From the output to the nearest number between the aims; infinite where the network leaves float64."""
+    try:
+        output = chain(x)[0]
+    except BadInput:
+        return np.full(chain.outputs, np.inf)
+    return np.clip(output, *aims) - output
 
 
 # a certificate, from a linear programme
@@ -357,11 +380,8 @@ def _bounded_part(steps: tuple[Step, ...], low: np.ndarray, high: np.ndarray) ->
 def _ends(f: Activation, target: np.ndarray, distance: float) -> np.ndarray:
     """(2, outputs): what goes into f for an output within the distance; far out where its range ends before."""
     low, high = target - distance, target + distance
-    below, above = (
-        np.where(low > f.low, f.inverse(low).values, -FAR),
-        np.where(high < f.high, f.inverse(high).values, FAR),
-    )
-    return np.stack([below, above])
+    below = np.where(low > f.low, f.inverse(low).values, -FAR)
+    return np.stack([below, np.where(high < f.high, f.inverse(high).values, FAR)])
 
 
 def _least(v: np.ndarray, ends: np.ndarray) -> float:

@@ -16,6 +16,7 @@ from scipy.optimize import linprog
 
 from vsbook.activations import Activation
 from vsbook.chains import Step
+from vsbook.checks import BadInput
 
 __all__ = ["Relaxed", "nearest_output"]
 
@@ -36,7 +37,7 @@ def nearest_output(steps: tuple[Step, ...], ends, pace, box) -> Relaxed | None:
     """The least e >= 0 for which an a_L of the relaxation lies between ends[0] - e pace[0] and ends[1] + e pace[1].
 
     Unknowns of the linear programme: the image, a and h = f(a) of each layer, a_L, and e. Between bounds of a, h lies
-    in the convex hull of some points of f's graph. None where the solver finds no answer.
+    in the convex hull of some points of f's graph. None where the solver finds no answer, or bounds leave float64.
 
     Args:
         steps: the layers; the last one's activation is left to `ends`.
@@ -46,7 +47,10 @@ def nearest_output(steps: tuple[Step, ...], ends, pace, box) -> Relaxed | None:
     """
     wide, count = 2 * len(steps) + 1, sum(len(step.bias) for step in steps)
     layers = [_row(wide, {2 * k: step.weight, 2 * k + 1: -np.eye(len(step.bias))}) for k, step in enumerate(steps)]
-    hulls, limits, bounds = _hulls(steps, *box, wide)
+    try:
+        hulls, limits, bounds = _hulls(steps, *box, wide)
+    except BadInput:
+        return None
     eye = np.eye(len(ends[0]))
     sides = [_row(wide, {wide - 2: sign * eye, wide - 1: -p[:, None]}) for sign, p in zip((-1, 1), pace, strict=True)]
     rows = sparse.block_array([*layers, *hulls, *sides], format="csr")
@@ -71,13 +75,14 @@ def _hulls(steps: tuple[Step, ...], low: np.ndarray, high: np.ndarray, wide: int
     """Rows of the hulls and their limits, and bounds (count, 2) of the image and of each a and h, by intervals."""
     hulls, limits, bounds = [], [], [np.column_stack([low, high])]
     for k, step in enumerate(steps[:-1]):
-        middle, radius = step.before((low + high) / 2), np.abs(step.weight) @ (high - low) / 2
+        middle, radius = step.before(low / 2 + high / 2), np.abs(step.weight) @ (high / 2 - low / 2)
         low, high = middle - radius, middle + radius
+        ends = step.activation(low), step.activation(high)  # BadInput where they are beyond float64
         on_a, on_h, limit = _hull(step.activation, low, high)
         hulls.append(_row(wide, {2 * k + 1: on_a, 2 * k + 2: on_h}))
         limits.append(limit)
         bounds.append(np.column_stack([low, high]))
-        low, high = step.activation(low), step.activation(high)
+        low, high = ends
         bounds.append(np.column_stack([low, high]))
     return hulls, limits, bounds
 
