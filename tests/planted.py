@@ -49,7 +49,7 @@ PROOFS = (
         "certificates",
         {
             "every certificate is a proof": (
-                "return bool(least > _bound(chain.steps, vectors, low, high))",
+                "return bool(least > _bound(steps, vectors, *box))",
                 "return True",
                 "a_proof_holds_and_its_corruptions_do_not[tanh]",
             ),
@@ -74,8 +74,8 @@ PROOFS = (
                 "sums_are_rounded_outwards_to_the_next_number",
             ),
             "beyond the range by any distance": (
-                "sign * (number - Fraction(end)) - distance >",
-                "sign * (number - Fraction(end)) >",
+                "sign * (Fraction(target[unit]) - Fraction(end)) - Fraction(distance) >",
+                "sign * (Fraction(target[unit]) - Fraction(end)) >",
                 "an_output_beyond_a_range",
             ),
             "without a box as in the unit box": (
@@ -101,8 +101,8 @@ PROOFS = (
                 "both_sides_of_a_hull_count[floor]",
             ),
             "bounds that let signs cancel": (
-                "np.abs(step.weight) @ (high - low) / 2",
-                "step.weight @ (high - low) / 2",
+                "np.abs(step.weight) @ (high / 2 - low / 2)",
+                "step.weight @ (high / 2 - low / 2)",
                 "a_small_box_is_refused_with_a_proof[tanh]",
             ),
         },
