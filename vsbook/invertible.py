@@ -21,6 +21,7 @@ from vsbook.checks import BadInput, instance_of, whole_number
 __all__ = ["CouplingNetwork", "Invertible", "ToyCoupling", "cosine_matrix", "jacobians"]
 
 PIXELS, LOGITS, SIDE = 784, 10, 28
+COPIES = 112  # of an image in one pass of a Jacobian: memory stays small
 
 
 class Invertible(nn.Module):
@@ -225,7 +226,9 @@ def jacobians(network: Invertible, images: torch.Tensor) -> Float[np.ndarray, "N
 
 
 def _jacobian(network: Invertible, row: torch.Tensor) -> np.ndarray:
-    """784 copies of one image, and of the coordinates of copy i the gradient of the i-th alone."""
-    copies = row.repeat(PIXELS, 1).requires_grad_()
-    coordinates = network._encode(copies)
-    return torch.autograd.grad(coordinates, copies, torch.eye(PIXELS, dtype=row.dtype))[0].double().numpy()
+    """784 copies of one image, and of the coordinates of copy i the gradient of the i-th alone; a part at a time."""
+    parts = []
+    for units in torch.eye(PIXELS, dtype=row.dtype).split(COPIES):
+        copies = row.repeat(len(units), 1).requires_grad_()
+        parts.append(torch.autograd.grad(network._encode(copies), copies, units)[0])
+    return torch.cat(parts).double().numpy()
