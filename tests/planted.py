@@ -349,8 +349,8 @@ COUPLINGS = mutants(
             "the_toy_is_a_cnn_beside_pixels_that_pass",
         ),
         "a Jacobian on its side": (
-            "torch.eye(PIXELS, dtype=row.dtype))[0].double().numpy()",
-            "torch.eye(PIXELS, dtype=row.dtype))[0].double().numpy().T",
+            "torch.cat(parts).double().numpy()",
+            "torch.cat(parts).double().numpy().T",
             "the_toys_jacobian_is_block_triangular_of_determinant_1",
         ),
         "logits from anywhere": (
