@@ -6,13 +6,12 @@ are compared by the time that one takes.
 """
 
 import copy
-import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.ideal import seconds
 from vsbook.data import mnist_split
 from vsbook.newton import BATCH, STARTS, invert, starting_images
 from vsbook.training import load, logits
@@ -20,7 +19,6 @@ from vsbook.training import load, logits
 NETWORKS = ("fcnn1", "fcnn5", "fcnn5_leaky_relu")
 MANY, FEW = 1000, 50
 GOAL = 1e-10
-REPEATS = 3
 
 
 def batched(model: nn.Module, targets: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -46,16 +44,6 @@ def plainly(model: nn.Module, targets: np.ndarray, starts: np.ndarray) -> np.nda
                 x = x + length * step
             images.append(x.numpy())
     return np.array(images)
-
-
-def seconds(function: Callable, *arguments) -> float:
-    """The best of several runs."""
-    found = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        function(*arguments)
-        found.append(time.perf_counter() - started)
-    return min(found)
 
 
 def main() -> None:
