@@ -367,7 +367,7 @@ def extreme_outputs_give_realistic_images() -> Measurement:
 
 def _from_noise(seed: int) -> dict:
     """Images that FCNN5 gets from noise for three kinds of targets, and how far from the data they are."""
-    model, split = trained("fcnn5", seed), mnist_split(seed)
+    model, split = trained("fcnn5", seed).double(), mnist_split(seed)
     outputs = output_statistics(model, split.train.images, progress=False).values
     ideal, mean = ideal_outputs(outputs, PAPER_READING), outputs.mean(axis=0)
     firsts = [np.flatnonzero(split.test.labels == digit)[0] for digit in range(10)]

@@ -4,7 +4,6 @@ import functools
 import hashlib
 import importlib
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,8 +101,7 @@ def averages_kept():
 
 def assert_close(again, recorded, place=""):
     """Number by number. Other processors round the last digits of float64 differently: 1e-6 is far above that, and far
-    below what a page prints. Accuracies count images in float32, where two close outputs may change places: 0.02 %.
-    A hundred steps of a descent are in float32 too, with sums whose order follows the number of threads: 1e-4."""
+    below what a page prints. Accuracies count images in float32, where two close outputs may change places: 0.02 %."""
     if isinstance(recorded, dict):
         assert again.keys() == recorded.keys(), place
         for key in recorded:
@@ -116,8 +114,7 @@ def assert_close(again, recorded, place=""):
         assert again == recorded, place
     else:
         room = 0.02 if "accuracy" in place else 1e-12
-        share = 1e-4 if re.search("descent|box|random walk", place) else 1e-6
-        assert again == pytest.approx(recorded, rel=share, abs=room), place
+        assert again == pytest.approx(recorded, rel=1e-6, abs=room), place
 
 
 @pytest.mark.parametrize("claim_id", MEASURED)
