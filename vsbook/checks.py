@@ -13,6 +13,7 @@ __all__ = [
     "BadInput",
     "as_matrix",
     "as_real",
+    "as_rows",
     "as_vectors",
     "existing_file",
     "instance_of",
@@ -81,6 +82,14 @@ def as_vectors(values, length: int | None, name: str = "x") -> Float[np.ndarray,
             f"{name}: expected {wanted}, got shape {array.shape}; flatten images and put batches in the first axis"
         )
     return array
+
+
+def as_rows(values, length: int, name: str) -> Float[np.ndarray, "N n"]:
+    """One vector or several, one a row, as float64, or `BadInput`."""
+    rows = np.atleast_2d(as_vectors(values, length, name))
+    if rows.ndim > 2:
+        raise BadInput(f"{name}: expected (N, {length}), got shape {rows.shape}; put all in the first axis")
+    return rows
 
 
 def shareable(array: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from vsbook.chains import Chain, Step
-from vsbook.checks import BadInput, as_vectors, instance_of, number, one_of
+from vsbook.checks import BadInput, as_rows, instance_of, number, one_of
 from vsbook.subspaces import lengths
 
 __all__ = ["ErrorBudget", "LayerwiseInverse", "error_budget", "invert_layers"]
@@ -73,7 +73,7 @@ def invert_layers(chain: Chain, outputs, tolerance: float = 1e-6, precision: str
     """
     instance_of(chain, Chain, "chain")
     tolerance, dtype = number(tolerance, "tolerance"), PRECISIONS[one_of(precision, PRECISIONS, "precision")]
-    wanted = _as_rows(outputs, chain)
+    wanted = as_rows(outputs, chain.outputs, "outputs")
     outside, depth, unreached, x = [], [], [], wanted
     for step in reversed(chain.steps):
         found = _inverse(step, x)
@@ -86,13 +86,6 @@ def invert_layers(chain: Chain, outputs, tolerance: float = 1e-6, precision: str
     conditions = np.array([step.subspaces.condition_number for step in chain.steps])
     columns = (np.stack(rows[::-1], axis=1) for rows in (outside, depth, unreached))
     return LayerwiseInverse(x.astype(np.float64), *columns, error, conditions, tolerance)
-
-
-def _as_rows(outputs, chain: Chain) -> Float[np.ndarray, "N m"]:
-    outputs = np.atleast_2d(as_vectors(outputs, chain.outputs, "outputs"))
-    if outputs.ndim > 2:
-        raise BadInput(f"outputs: expected (N, {chain.outputs}), got shape {outputs.shape}; put all in the first axis")
-    return outputs
 
 
 def _rounded(values: np.ndarray, dtype: type) -> np.ndarray:
@@ -177,7 +170,7 @@ def error_budget(chain: Chain, outputs) -> ErrorBudget:
         raise BadInput("outputs: expected some with an inverse at every layer, got others too; take those `in_range`")
     unit = np.finfo(np.float32).eps / 2
     usual = unit / np.sqrt(8 * np.log(2))  # root mean square, for leading digits that follow Benford's law
-    exact = _as_rows(outputs, chain)
+    exact = as_rows(outputs, chain.outputs, "outputs")
     rounded = _rounded(exact, np.float32)
     came, worst, rows = np.zeros(len(exact)), np.full(len(exact), unit), []  # came: with y, before y was rounded
     for step in reversed(chain.steps):

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from vsbook.activations import Activation, identity
 from vsbook.certificates import OutOfRange, Separation, as_box, check_certificate
 from vsbook.chains import Chain, Step
-from vsbook.checks import BadInput, as_vectors, instance_of, number
+from vsbook.checks import BadInput, as_rows, instance_of, number
 from vsbook.relaxations import nearest_output
 
 __all__ = ["Reach", "Trace", "reach", "trace_back"]
@@ -89,7 +89,7 @@ def reach(
     """
     targets = _targets(chain, targets)
     (low, high), tolerance = as_box(box, chain.inputs), _tolerance(tolerance)
-    starts = _grey(low, high) if starts is None else _rows(starts, chain.inputs, "starts")
+    starts = _grey(low, high) if starts is None else as_rows(starts, chain.inputs, "starts")
     bar = tqdm(targets, unit="target", disable=not progress, leave=False)
     return tuple(_reach(chain, target, (low, high), tolerance, np.clip(starts, low, high)) for target in bar)
 
@@ -128,14 +128,7 @@ def trace_back(chain: Chain, targets, box=None, tolerance: float = 1e-8, margin:
 def _targets(chain: Chain, targets) -> np.ndarray:
     instance_of(chain, Chain, "chain")
     _invertible(chain.steps[-1].activation)
-    return _rows(targets, chain.outputs, "targets")
-
-
-def _rows(values, length: int, name: str) -> np.ndarray:
-    rows = np.atleast_2d(as_vectors(values, length, name))
-    if rows.ndim > 2:
-        raise BadInput(f"{name}: expected (N, {length}), got shape {rows.shape}; put all in the first axis")
-    return rows
+    return as_rows(targets, chain.outputs, "targets")
 
 
 def _invertible(f: Activation) -> None:
