@@ -11,7 +11,7 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test serve train results bench lint references student zip clean chromium
+.PHONY: help book test serve train results portable bench lint references student zip clean chromium
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ train: .venv/ready  ## train the networks of the evidence that are missing (a Re
 
 results: .venv/ready  ## repeat the measurements (CLAIM=id: that one)
 	.venv/bin/python -m evidence.measure $(CLAIM)
+
+portable: .venv/ready  ## chapters, numbers and claims under other processors' kernels (MACHINE=nehalem: that one; all: an hour)
+	.venv/bin/python -m tools.portable $(MACHINE)
 
 bench: .venv/ready  ## compare speeds with peers
 	.venv/bin/python -m benchmarks.run

@@ -45,7 +45,7 @@ def run_one(project: Project, name: str, key: str) -> str:
     """Run one chapter in its own process; return what went wrong, or nothing."""
     console.print(f"           {name} …")
     start = time.perf_counter()
-    command = [sys.executable, "-m", "tools.execute", name, key]
+    command = [sys.executable, "-m", "tools.execute", name, key, str(project.build), "1"]
     done = subprocess.run(command, cwd=project.root, text=True, capture_output=True, stdin=subprocess.DEVNULL)
     seconds = time.perf_counter() - start
     verdict = "[red]failed[/]" if done.returncode else "ran"

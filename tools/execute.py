@@ -1,4 +1,4 @@
-"""Run one chapter and write what came of it: `python -m tools.execute NAME KEY`, a process of its own."""
+"""Run one chapter and write what came of it: `python -m tools.execute NAME KEY BUILD THREADS`, a process of its own."""
 
 import json
 import os
@@ -17,21 +17,21 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 CELL_SECONDS = 180  # a whole chapter has a budget of 60
 
 
-def one_thread() -> dict[str, str]:
-    """The environment in which sums are added in the same order on every machine."""
-    return dict.fromkeys(THREAD_VARIABLES, "1") | {"PYTHONHASHSEED": "0"}
+def threads(count: int) -> dict[str, str]:
+    """The environment in which numerical libraries use that many."""
+    return dict.fromkeys(THREAD_VARIABLES, str(count)) | {"PYTHONHASHSEED": "0"}
 
 
-def execute(project: Project, name: str, key: str) -> None:
+def execute(project: Project, name: str, key: str, count: int = 1) -> None:
     """Run the chapter, refuse warnings and cells that did not run, and put the result into place."""
-    os.environ.update(one_thread())
+    os.environ.update(threads(count))
     start = time.perf_counter()
     notebook = run(project, name)
     measured = {
         "key": key,
         "seconds": round(time.perf_counter() - start, 2),
         "peak_mb": round(_peak_mb()),
-        "threads": 1,
+        "threads": count,
     }
     refuse_warnings(notebook)
     refuse_gaps(notebook)
@@ -97,8 +97,8 @@ def _tidy(notebook: dict, measured: dict) -> dict:
 
 
 if __name__ == "__main__":
-    chapter, fingerprint = sys.argv[1:]
+    chapter, fingerprint, folder, count = sys.argv[1:]
     try:
-        execute(Project(Path.cwd()), chapter, fingerprint)
+        execute(Project(Path.cwd(), Path(folder)), chapter, fingerprint, int(count))
     except (BuildError, papermill.PapermillExecutionError) as error:
         sys.exit(f"notebooks/{chapter}.md: {error}")

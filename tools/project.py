@@ -18,11 +18,12 @@ class Project:
     """A checkout of the book and its folders."""
 
     root: Path
+    made: Path | None = None  # another place for what is made
 
     @property
     def build(self) -> Path:
         """Everything that is made; `make clean` removes it."""
-        return self.root / "_build"
+        return self.made or self.root / "_build"
 
     @property
     def notebooks(self) -> Path:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from vsbook.checks import one_of, whole_number
+from vsbook.draws import DrawnByNumPy
 from vsbook.invertible import CouplingNetwork, ToyCoupling
 
 __all__ = ["NETWORKS", "create", "fcnn1", "fcnn5", "resnet18"]
@@ -79,9 +80,10 @@ NETWORKS = {
 
 
 def create(network: str, seed: int) -> nn.Module:
-    """A network with its initial weights: PyTorch's default initialisation, reproducible from the seed.
+    """A network with its initial weights: PyTorch's default initialisation, the same on every processor.
 
-    The global random state is left as it was.
+    The numbers are those that PyTorch draws from that seed, to the last digits (see `vsbook.draws`). The global random
+    state is left as it was.
 
     Raises:
         BadInput: for a name that is not in `NETWORKS`, or a seed that is no whole number of at least 0.
@@ -90,6 +92,5 @@ def create(network: str, seed: int) -> nn.Module:
     True
     """
     one_of(network, NETWORKS, "network")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(whole_number(seed, "seed"))
+    with DrawnByNumPy(whole_number(seed, "seed")):
         return NETWORKS[network]()

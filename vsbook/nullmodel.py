@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import scipy.linalg
 import scipy.stats
 from jaxtyping import Float
 
@@ -353,17 +354,19 @@ def identifiability(matrices) -> Identifiability:
         raise BadInput("matrices: expected some energy in each, got a zero matrix; leave it out")
     steps = np.pad(-np.diff(spectra, axis=1), ((0, 0), (1, 1)), constant_values=np.inf)
     gaps = np.minimum(steps[:, :-1], steps[:, 1:]) / np.sqrt((spectra**2).mean(axis=1, keepdims=True))
-    products = [one.Vh @ other.Vh.T for one, other in combinations(factored, 2)]
+    pairs = [(one.Vh, other.Vh) for one, other in combinations(factored, 2)]
     return Identifiability(
         gaps,
-        np.array([np.diag(P) ** 2 for P in products]),
-        np.array([[_largest_angle(P[:i, :i]) for i in range(1, len(P) + 1)] for P in products]),
+        np.array([(one * other).sum(axis=1) ** 2 for one, other in pairs]),
+        np.array([[_largest_angle(one[:i], other[:i]) for i in range(1, len(one) + 1)] for one, other in pairs]),
     )
 
 
-def _largest_angle(product: Float[np.ndarray, "i i"]) -> float:
-    """Of two i-dimensional subspaces, from the inner products of their orthonormal bases."""
-    return float(np.arccos(np.clip(np.linalg.svd(product, compute_uv=False)[-1], 0, 1)))
+def _largest_angle(one: Float[np.ndarray, "i n"], other: Float[np.ndarray, "i n"]) -> float:
+    """Between two i-dimensional subspaces of R^n, given by orthonormal rows; small ones by their sines."""
+    if len(one) == one.shape[1]:  # each is the whole of R^n
+        return 0.0
+    return float(scipy.linalg.subspace_angles(one.T, other.T)[0])
 
 
 def marchenko_pastur_edges(shape: tuple[int, int], sd: float) -> tuple[float, float]:
