@@ -1,6 +1,7 @@
 """Train every network of the evidence that has no checkpoint yet, resumable.
 
-Some five minutes on one core for the small ones in all, about forty minutes for each ResNet18.
+Some five minutes on one core for the small ones in all, about forty minutes for each ResNet18. CONTRIBUTING.md says to
+how many digits a seed is repeated on another machine.
 
 Run from the root: `make train`, or `python -m evidence.train fcnn1-linear` for one of them, and
 `python -m evidence.train resnet18 2` for one seed.
