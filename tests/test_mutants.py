@@ -52,6 +52,10 @@ def chains(*names):
     return [f"tests/test_chains.py::test_{name}" for name in names]
 
 
+def draws(*names):
+    return [f"tests/test_draws.py::test_{name}" for name in names]
+
+
 def inversion(*names):
     return [f"tests/test_inversion.py::test_{name}" for name in names]
 
@@ -434,10 +438,35 @@ MUTANTS = {
     ),
     "the smallest angle for the largest": Mutant(
         "nullmodel",
-        "np.linalg.svd(product, compute_uv=False)[-1]",
-        "np.linalg.svd(product, compute_uv=False)[0]",
-        nullmodel("angles_are_those_of_scipy"),
+        "scipy.linalg.subspace_angles(one.T, other.T)[0]",
+        "scipy.linalg.subspace_angles(one.T, other.T)[-1]",
+        nullmodel("angles_are_those_of_the_projectors"),
     ),
+    "small angles by their cosines": Mutant(
+        "nullmodel",
+        "scipy.linalg.subspace_angles(one.T, other.T)[0]",
+        "np.arccos(min(1, np.linalg.svd(one @ other.T, compute_uv=False)[-1]))",
+        nullmodel("a_planted_angle_is_found_however_small"),
+    ),
+    "an angle between the whole space and itself": Mutant(
+        "nullmodel",
+        "if len(one) == one.shape[1]:",
+        "if False:",
+        nullmodel("angles_are_those_of_the_projectors"),
+    ),
+    "the width of an interval in float64": Mutant(
+        "draws",
+        "np.float32(high) - np.float32(low)",
+        "high - low",
+        draws("a_start_is_known_by_heart"),
+    ),
+    "a last block that is not drawn anew": Mutant(
+        "draws", "if whole < count:", "if False:", draws("normal_numbers_are_pytorchs")
+    ),
+    "angles before radii": Mutant(
+        "draws", "lengths, turns = np.moveaxis", "turns, lengths = np.moveaxis", draws("normal_numbers_are_pytorchs")
+    ),
+    "a seed's high bits": Mutant("draws", "seed % 2**32", "seed >> 32", draws("uniform_numbers_are_pytorchs")),
     "gaps to one side": Mutant(
         "nullmodel", "np.minimum(steps[:, :-1], steps[:, 1:])", "steps[:, 1:]", nullmodel("gaps_by_hand")
     ),

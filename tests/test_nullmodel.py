@@ -10,7 +10,6 @@ from itertools import combinations, permutations, product
 
 import numpy as np
 import pytest
-import scipy.linalg
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -458,19 +457,30 @@ def test_a_null_test_holds_what_it_was_made_from():
 
 
 @pytest.mark.parametrize("shape", [(12, 4), (4, 12), (5, 5)], ids=str)
-def test_angles_are_those_of_scipy(shape):
-    """SciPy's way by sines is more exact near zero: arccos of 1 - 1e-16 is 1e-8."""
+def test_angles_are_those_of_the_projectors(shape):
+    """The sine of the largest angle between two subspaces is the norm of the difference of their projectors."""
     matrices = np.random.default_rng(0).standard_normal((3, *shape))
     found = identifiability(matrices)
     rows = [np.linalg.svd(A)[2] for A in matrices]
     for pair, (one, other) in enumerate(combinations(rows, 2)):
         for i in range(1, 1 + min(shape)):
-            expected = scipy.linalg.subspace_angles(one[:i].T, other[:i].T).max()
-            assert found.angles[pair, i - 1] == pytest.approx(expected, abs=1e-7)
+            sine = np.linalg.norm(one[:i].T @ one[:i] - other[:i].T @ other[:i], 2)
+            assert np.sin(found.angles[pair, i - 1]) == pytest.approx(sine, abs=1e-12)
             cosine = one[i - 1] @ other[i - 1]
             assert found.squared_cosines[pair, i - 1] == pytest.approx(cosine**2, abs=1e-12)
     if shape[0] >= shape[1]:
-        assert found.angles[:, -1].max() < 1e-7, "all vectors of the space span it"
+        assert (found.angles[:, -1] == 0).all(), "all vectors of the space span it"
+
+
+@pytest.mark.parametrize("angle", [1e-12, 1e-9, 1e-5, 0.1])
+def test_a_planted_angle_is_found_however_small(angle):
+    """Singular vectors of a rank-2 matrix with a gap, the first turned out of their plane: the arc cosine of a number
+    that rounds to 1 would be 0, or 2e-8. An error of 1e-15 in the vectors is one of 1e-15 in the angle, over gap 1."""
+    A = np.diag([3.0, 1, 0, 0, 0])
+    turned = A.copy()
+    turned[0, :3] = 3 * np.cos(angle), 0, 3 * np.sin(angle)
+    found = identifiability([A, turned]).angles[0, :2]
+    np.testing.assert_allclose(found, angle, rtol=0, atol=1e-14)
 
 
 def test_a_matrix_agrees_with_itself_with_its_negative_and_with_its_multiples():
