@@ -1,4 +1,4 @@
-"""`python -m tools.matrix [ENVIRONMENT …]`: the tests on each Python, and with the oldest dependencies allowed.
+"""`python -m tools.matrix [ENVIRONMENT …]`: the tests on each Python, and with the oldest dependencies.
 
 Each environment is made in `_build/matrix`, runs a part of the tests, and is removed again: with PyTorch it is large.
 """
@@ -28,29 +28,32 @@ LEFT_OUT = {
 }
 
 
+RESOLUTIONS = {  # what uv is told: the pins, the oldest that pyproject.toml allows, or the newest
+    "pinned": ["-c", "constraints.txt"],
+    "oldest": ["--resolution", "lowest-direct"],
+    "newest": ["--upgrade"],
+}
+
+
 @dataclass(frozen=True)
 class Environment:
-    """A Python, and how its dependencies are chosen: by the pins, or the oldest that pyproject.toml allows."""
+    """A Python, and how its dependencies are chosen: a name of `RESOLUTIONS`."""
 
     python: str
-    oldest: bool = False
-
-    @property
-    def resolution(self) -> list[str]:
-        """What uv is told."""
-        return ["--resolution", "lowest-direct"] if self.oldest else ["-c", "constraints.txt"]
+    dependencies: str
 
     @property
     def warnings(self) -> list[str]:
         """What pytest is told: old packages beside new ones use what these have deprecated since."""
-        return ["-W", "ignore::DeprecationWarning"] if self.oldest else []
+        return ["-W", "ignore::DeprecationWarning"] if self.dependencies == "oldest" else []
 
 
 ENVIRONMENTS = {
-    "3.11": Environment("3.11"),
-    "3.12": Environment("3.12"),
-    "3.13": Environment("3.13"),
-    "lowest": Environment("3.11", oldest=True),
+    "3.11": Environment("3.11", "pinned"),
+    "3.12": Environment("3.12", "pinned"),
+    "3.13": Environment("3.13", "pinned"),
+    "lowest": Environment("3.11", "oldest"),
+    "newest": Environment("3.13", "newest"),  # only where it is asked for: it changes from day to day
 }
 
 
@@ -83,7 +86,7 @@ def commands(project: Project, name: str, python: str, backend: str = "") -> lis
     inside = str(folder / "bin" / "python")
     backends = [f"--torch-backend={backend}"] if backend else []
     tests = [path for path in sorted((project.root / "tests").glob("test_*.py")) if path.stem not in LEFT_OUT]
-    report = f"--junitxml={folder.with_suffix('.xml')}"
+    report = f"--junitxml={report_of(project, name)}"
     return [
         [uv(), "venv", "--quiet", "--clear", "--python", python, str(folder)],
         [
@@ -93,7 +96,7 @@ def commands(project: Project, name: str, python: str, backend: str = "") -> lis
             "--quiet",
             "--python",
             inside,
-            *environment.resolution,
+            *RESOLUTIONS[environment.dependencies],
             *backends,
             "-e",
             ".[book,test]",
@@ -101,6 +104,11 @@ def commands(project: Project, name: str, python: str, backend: str = "") -> lis
         [uv(), "pip", "check", "--quiet", "--python", inside],
         [inside, "-m", "pytest", "-p", "no:cacheprovider", *environment.warnings, report, *map(str, tests)],
     ]
+
+
+def report_of(project: Project, name: str) -> Path:
+    """Where pytest says what came out."""
+    return project.build / "matrix" / f"{name}.xml"
 
 
 def counts(report: Path) -> tuple[int, int, int]:
@@ -113,7 +121,7 @@ def counts(report: Path) -> tuple[int, int, int]:
 def run(project: Project, name: str) -> list[str]:
     """One row of the table; the environment is removed whatever happens."""
     start, folder = time.perf_counter(), project.build / "matrix" / name
-    report = folder.with_suffix(".xml")
+    report = report_of(project, name)
     report.unlink(missing_ok=True)
     *preparing, testing = commands(
         project, name, find_python(ENVIRONMENTS[name].python), os.environ.get("TORCH_BACKEND", "")
@@ -142,7 +150,7 @@ def main(names: list[str], project: Project) -> int:
     unknown = set(names) - set(ENVIRONMENTS)
     if unknown:
         raise BuildError(f"expected some of {', '.join(ENVIRONMENTS)}, got {', '.join(sorted(unknown))}; choose those")
-    chosen = names or list(ENVIRONMENTS)
+    chosen = names or [name for name in ENVIRONMENTS if name != "newest"]
     for name in chosen:
         find_python(ENVIRONMENTS[name].python)  # to know now, and not after the first hour
     rows = []
