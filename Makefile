@@ -11,7 +11,7 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test serve train results portable bench lint references student zip clean chromium
+.PHONY: help book test serve train results portable matrix bench lint references student zip clean chromium
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ lint: .venv/ready  ## style and import contract
 
 references: .venv/ready  ## accept the chapters' outputs as the new references
 	@.venv/bin/python -m tools references
+
+matrix: .venv/ready  ## the tests on three Pythons, and with the oldest dependencies (ENVIRONMENT=3.12: that one)
+	@TORCH_BACKEND=$(TORCH_BACKEND) .venv/bin/python -m tools.matrix $(ENVIRONMENT)
 
 student: .venv/ready  ## the book without solutions, in _build/student/html
 	@.venv/bin/python -m tools student

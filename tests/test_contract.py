@@ -111,6 +111,7 @@ NO_EXAMPLE = {
     "polytopes.check_infeasible": "needs a certificate",
     "polytopes.invert_in_pattern": "needs a pattern of a trained network",
     "relaxations.nearest_output": "a step inside `reach`; test_reachability has it",
+    "__main__.main": "it ends the process; test_doors runs it",
     "cli.main": "it ends the process; test_doors runs it",
     "ledger.judge": "takes a whole claim; test_ledger has its rules one by one",
     "ledger.measured": "its text changes with the results",

@@ -1,8 +1,10 @@
 """Every public door, and what may not come through it: one `BadInput`, one line, with a remedy."""
 
 import os
+import signal
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +17,11 @@ import pytest
 import torch
 from torch import nn
 
+import evidence.invertible
 from vsbook import (
     activations,
     checks,
+    cli,
     data,
     inversion,
     kernels,
@@ -485,7 +489,7 @@ def test_column_pairs_keep_lengths_and_angles():
 def vsbook(*arguments, folder, stdout=subprocess.PIPE, **environment):
     """Run it as a user does: exit status, stdout, stderr."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")} | environment
-    command = [sys.executable, "-c", "from vsbook.cli import main; main()", *arguments]
+    command = [sys.executable, "-m", "vsbook", *arguments]
     pipes = {"stdout": stdout, "stderr": subprocess.PIPE}
     return subprocess.run(command, cwd=folder, env=environment, text=True, timeout=120, **pipes)
 
@@ -495,6 +499,10 @@ WRONG = {
     "unknown claim": ["ledger", "nope"],
     "empty claim": ["ledger", ""],
     "negative seed": ["train", "fcnn1", "--seed", "-1"],
+    "seed of 23 digits": ["train", "fcnn1", "--seed", "12345678901234567890123"],
+    "epochs of 23 digits": ["train", "fcnn1", "--epochs", "12345678901234567890123"],
+    "a network of another recipe": ["train", "invertible"],
+    "a small network of another recipe": ["train", "invertible_toy"],
     "seed in words": ["train", "fcnn1", "--seed", "one"],
     "no epochs": ["train", "fcnn1", "--epochs", "0"],
     "unknown command": ["fly"],
@@ -523,9 +531,51 @@ def test_the_command_line_prints_one_line_and_exits_with_2(tmp_path, what):
 
 def test_a_cache_that_cannot_be_written_is_one_line(tmp_path):
     done = vsbook("train", "fcnn1", "--epochs", "1", folder=tmp_path, XDG_CACHE_HOME="/dev/null")
-    assert done.returncode == 2
-    assert done.stderr.rstrip().split("\r")[-1].lstrip().startswith("error: ") or "\nerror: " in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.endswith("make it writable, or on Linux name another with XDG_CACHE_HOME\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_refusals_say_what_would_do(tmp_path):
+    """The largest seed; and the name, the recipe and the trained weights of a network of another recipe."""
+    said = vsbook(*WRONG["seed of 23 digits"], folder=tmp_path).stderr
+    assert str(2**63 - 1) in said
+    models.create("fcnn1", 2**63 - 1)
+    said = vsbook("train", "invertible", folder=tmp_path).stderr
+    assert "vsbook.training.load('invertible') has it trained" in said
+    assert "evidence/invertible.py" in said
+    assert (ROOT / "evidence" / "invertible.py").is_file()
+
+
+def test_the_command_trains_what_the_papers_recipe_trains(tmp_path):
+    """All networks but those of `evidence.invertible`, each named by the help."""
+    assert set(cli.PAPERS) == set(models.NETWORKS) - {network for network, _ in evidence.invertible.VARIANTS.values()}
+    said = vsbook("train", "--help", folder=tmp_path, COLUMNS="200").stdout
+    assert all(network in said for network in cli.PAPERS)
+
+
+def entry() -> list[str]:
+    """The installed command, as its script calls it."""
+    script = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["vsbook"]
+    return [sys.executable, "-X", "importtime", "-c", "from {} import {} as main; main()".format(*script.split(":"))]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module"), [(["ledger"], "numpy._core.multiarray"), (["train", "fcnn1"], "torch.version")]
+)
+def test_ctrl_c_while_libraries_are_imported_is_no_traceback(tmp_path, arguments, module):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*entry(), *arguments], cwd=tmp_path, env=environment, **pipes) as process:
+        while not process.stderr.readline().endswith(f" {module}\n"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert all(line.startswith("import time:") for line in err.splitlines())
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")

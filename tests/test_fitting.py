@@ -365,7 +365,7 @@ def test_a_damaged_state_is_refused(split, suspended, damage):
         fit(create("fcnn1", 0), split, SMALL, 0, suspended, progress=False)
 
 
-COMMAND = [sys.executable, "-c", "from vsbook.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "vsbook"]
 
 
 def vsbook(tmp_path, *arguments, **options):

@@ -2,7 +2,11 @@
 
 import hashlib
 import re
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,8 @@ from evidence.measure import main as measure
 from vsbook import ledger
 from vsbook.checks import BadInput
 from vsbook.ledger import Claim, Measurement, judge, prediction_interval, record, result
+
+ROOT = Path(__file__).parent.parent
 
 
 def a_claim(**changes):
@@ -122,7 +128,9 @@ def test_two_seeds_are_too_few(rule):
 def test_what_is_recorded_can_be_read_again(tmp_path, monkeypatch):
     """A measurement on its way to the file and back, with its verdict; the file is written whole or not at all."""
     (tmp_path / "input").write_bytes(b"abc")
-    monkeypatch.setattr(ledger, "EVIDENCE", tmp_path)
+    (tmp_path / "results").mkdir()
+    shutil.copy(ROOT / "evidence" / "claims.toml", tmp_path)
+    monkeypatch.setattr(ledger, "PLACES", (tmp_path,))
     runs = {0: np.float64(7.1), 1: 7.2, 2: 7.4}
     taken = Measurement("q", runs, {"what": "w", "runs": {0: 1, 1: 1, 2: 1}}, {"a": np.eye(2)}, [tmp_path / "input"])
     path = record("fcnn1-condition-number", taken, "evidence/x.py:y", tmp_path)
@@ -133,6 +141,24 @@ def test_what_is_recorded_can_be_read_again(tmp_path, monkeypatch):
     assert found["inputs"] == {"input": hashlib.sha256(b"abc").hexdigest()}
     assert found["details"] == {"a": [[1, 0], [0, 1]]}
     assert ledger.measured("fcnn1-condition-number") == "7.23 ± 0.15 (3 seeds)"
+
+
+@pytest.mark.parametrize("kept", [[], ["claims.toml"], ["results"]], ids=["nothing", "claims", "results"])
+def test_a_package_without_its_evidence_says_so_when_asked(tmp_path, kept):
+    """The import is silent, and a ledger of which a half is missing is none: its claims would all be open."""
+    (tmp_path / "vsbook").mkdir()
+    for name in ("__init__", "ledger", "checks"):
+        shutil.copy(ROOT / "vsbook" / f"{name}.py", tmp_path / "vsbook")
+    (tmp_path / "evidence").mkdir()
+    for name in kept:
+        source = ROOT / "evidence" / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / "evidence" / name)
+    ask = (
+        "from vsbook import ledger\ntry: ledger.verdict('bias-absorbed')\nexcept ledger.BadInput as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", ask], cwd=tmp_path, env={}, capture_output=True, text=True)
+    assert re.fullmatch(r"the ledger: expected claims.toml and results/ in .*, found none; install .*\n", done.stdout)
+    assert done.stderr == ""
 
 
 def test_the_words_of_an_exact_result():

@@ -222,8 +222,8 @@ MUTANTS = {
     ),
     "a finished run forgotten before it is saved": Mutant(
         "cli",
-        "        accuracy = training.evaluate(model, split.test)",
-        "        state.unlink()\n        accuracy = training.evaluate(model, split.test)",
+        "            accuracy = training.evaluate(model, split.test)",
+        "            state.unlink()\n            accuracy = training.evaluate(model, split.test)",
         fitting("a_training_survives_what_comes_after_it"),
     ),
     "keys in random order": Mutant(
@@ -597,6 +597,38 @@ MUTANTS = {
         "sys.exit(2)",
         "sys.exit(0)",
         ["tests/test_doors.py::test_the_command_line_prints_one_line_and_exits_with_2[unknown claim]"],
+    ),
+    "an interruption of an import that is raised": Mutant(
+        "__main__",
+        "signal.signal(signal.SIGINT, lambda *_: os._exit(130))",
+        "pass",
+        [
+            "tests/test_doors.py::test_ctrl_c_while_libraries_are_imported_is_no_traceback[arguments0-numpy._core.multiarray]"
+        ],
+    ),
+    "a folder for the resume state that is tried too late": Mutant(
+        "cli",
+        "    _check_writable(state.parent)\n",
+        "",
+        ["tests/test_doors.py::test_a_cache_that_cannot_be_written_is_one_line"],
+    ),
+    "half a ledger, all of it open": Mutant(
+        "ledger",
+        ' and (folder / "results").is_dir()',
+        "",
+        ledger("a_package_without_its_evidence_says_so_when_asked[claims]"),
+    ),
+    "series beyond the styles dropped": Mutant(
+        "plots",
+        "if len(series) > len(styles):",
+        "if False:",
+        ["tests/test_plots.py::test_more_series_than_looks_are_refused_and_another_axis_takes_the_rest[curves]"],
+    ),
+    "several images drawn as one": Mutant(
+        "plots",
+        "not in ((side**2,), (side, side), ()) or",
+        "is None or",
+        ["tests/test_plots.py::test_several_images_are_not_one[shape0]"],
     ),
     **INVERSE_MAPS,
 }

@@ -5,7 +5,10 @@ import shutil
 import subprocess
 import sys
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = (
+    *("chromium", "chromium-browser", "google-chrome"),
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",  # on macOS none is on the PATH
+)
 PACKAGES = ("chromium", "fonts-dejavu-core")
 
 
@@ -24,7 +27,7 @@ if __name__ == "__main__":
     if not find():
         if os.geteuid() or not shutil.which("apt-get"):
             sys.exit(
-                f"The page tests drive Chromium, and none of {', '.join(NAMES)} is on the PATH. Install it, for "
+                f"The page tests drive Chromium, and none of {', '.join(NAMES)} is there. Install it, for "
                 f"example with `sudo apt-get install {' '.join(PACKAGES)}`, then run `make test` again."
             )
         print("Chromium is missing: installing it with apt-get")

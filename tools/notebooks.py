@@ -30,7 +30,7 @@ if importlib.util.find_spec("vsbook") is None:
 
 def install_source(project: Project) -> str:
     """The hidden first cell: it installs `vsbook` where it is missing."""
-    return INSTALL.format(source=f"vsbook @ git+{project.config['repository']['url']}")
+    return INSTALL.format(source=f"vsbook[invertible,widgets] @ git+{project.config['repository']['url']}")
 
 
 def prepare(project: Project, name: str) -> "NotebookNode":

@@ -12,4 +12,15 @@ Importing `vsbook` loads nothing else; each room is imported by its own name:
 - pictures: `vsbook.plots`; command line: `vsbook.cli`
 """
 
-__version__ = "0.1.0"
+
+def __getattr__(name: str) -> str:
+    """`vsbook.__version__`, that of the installed package; looked up when asked for, so that the import stays quick."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    if name == "__version__":
+        try:
+            return version("vsbook")
+        except PackageNotFoundError:
+            remedy = "pip install the checkout"
+            raise AttributeError(f"vsbook.__version__: expected an installed vsbook, found none; {remedy}") from None
+    raise AttributeError(f"module 'vsbook' has no attribute {name!r}")

@@ -153,11 +153,9 @@ class CouplingNetwork(Invertible):
     CLAMP = 0.5
 
     def __init__(self):
-        """Orthogonal at the start: the last layer inside each coupling is zero."""
+        """Orthogonal at the start: the last layer inside each coupling is zero. Raises BadInput without FrEIA."""
         super().__init__()
-        with warnings.catch_warnings():  # of escapes in docstrings, where Python compiles FrEIA for the first time
-            warnings.simplefilter("ignore")
-            from FrEIA import framework, modules  # here, since only this network needs it
+        framework, modules = _freia()
         self.chain = framework.SequenceINN(1, SIDE, SIDE)
         for maps, inside, couplings in self.WIDTHS:
             self.chain.append(modules.HaarDownsampling)
@@ -189,6 +187,17 @@ class CouplingNetwork(Invertible):
         """
         _, sums = self.chain(self._images(images).reshape(-1, 1, SIDE, SIDE))
         return sums
+
+
+def _freia():
+    """FrEIA's frameworks and modules, imported here, since only `CouplingNetwork` needs them."""
+    try:
+        with warnings.catch_warnings():  # of escapes in docstrings, where Python compiles FrEIA for the first time
+            warnings.simplefilter("ignore")
+            from FrEIA import framework, modules
+    except ModuleNotFoundError:
+        raise BadInput("CouplingNetwork: expected FrEIA, found none; install it: pip install freia") from None
+    return framework, modules
 
 
 def _inside(width: int):

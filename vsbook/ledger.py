@@ -37,7 +37,7 @@ __all__ = [
 VERDICTS = ("reproduced", "not reproduced", "artefact", "open")
 HERE = Path(__file__).parent
 # inside a wheel the evidence travels in the package, in a checkout it stands beside it
-EVIDENCE = next(path for path in (HERE / "evidence", HERE.parent / "evidence") if (path / "claims.toml").exists())
+PLACES = (HERE / "evidence", HERE.parent / "evidence")
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,20 @@ class Measurement:
     inputs: list[Path]
 
 
+def _evidence() -> Path:
+    """The folder of the evidence, or `BadInput` where neither place has it."""
+    found = [folder for folder in PLACES if (folder / "claims.toml").is_file() and (folder / "results").is_dir()]
+    if not found:
+        raise BadInput(
+            f"the ledger: expected claims.toml and results/ in {' or '.join(map(str, PLACES))}, found none; "
+            "install vsbook again, or use a whole checkout of its repository"
+        )
+    return found[0]
+
+
 @functools.cache
 def _file() -> dict:
-    return tomllib.loads((EVIDENCE / "claims.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((_evidence() / "claims.toml").read_text(encoding="utf-8"))
 
 
 def claims() -> dict[str, Claim]:
@@ -113,7 +124,7 @@ def result(claim_id: str) -> dict | None:
         BadInput: for an unknown id.
     """
     one_of(claim_id, claims(), "claim")
-    path = EVIDENCE / "results" / f"{claim_id}.json"
+    path = _evidence() / "results" / f"{claim_id}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
@@ -250,7 +261,7 @@ def record(claim_id: str, measurement: Measurement, script: str, root: Path) -> 
         "environment": {"python": platform.python_version()}
         | {name: version(name) for name in ("numpy", "scipy", "torch")},
     }
-    path = EVIDENCE / "results" / f"{claim_id}.json"
+    path = _evidence() / "results" / f"{claim_id}.json"
     write_beside(path, (json.dumps(entry, indent=1, ensure_ascii=False, default=_plain) + "\n").encode())
     return path
 

@@ -1,12 +1,14 @@
 """Pictures: each `draw_*` takes a result and an axis, draws, and returns the axis. The only room with matplotlib.
 
 Colours are safe for the colour-blind: grey for images, blue to red through white for signed images, Okabe and Ito's
-palette for curves.
+palette for curves, told apart by line styles and hatches too where its five colours run out. What can't all be drawn
+is refused.
 """
 
 import base64
 import html
 import io
+import math
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,18 +40,62 @@ SIGNED = LinearSegmentedColormap.from_list(  # as Matplotlib's RdBu_r, with a tr
     "signed", ["#053061", "#2166ac", "#92c5de", "#ffffff", "#f4a582", "#b2182b", "#67001f"]
 )
 PALETTE = {"signal": "#0072B2", "rejected": "#D55E00", "null": "#999999", "third": "#009E73", "fourth": "#CC79A7"}
+DASHES = ("-", "--", ":", "-.")
+CURVES = [
+    {"color": colour, "marker": marker, "ls": style, "ms": 4}
+    for style in DASHES
+    for colour, marker in zip(PALETTE.values(), "os^Dv", strict=True)
+]
+BARS = [{"color": colour, "hatch": hatch} for hatch in (None, "///", "...", "xxx") for colour in PALETTE.values()]
+LEVELS = [{"color": colour, "ls": style, "lw": 1} for colour in ("black", "#777777") for style in ("--", ":", "-.")]
+FOUND = [  # grey is the histogram's; another style for a colour that comes again
+    {"color": PALETTE[colour], "ls": DASHES[(number + again) % 4], "lw": 2}
+    for again in range(4)
+    for number, colour in zip((0, 1, 3, 2), ("signal", "rejected", "third", "fourth"), strict=True)
+]
+
+
+def _styled(series: dict, styles: list[dict], name: str):
+    """Pairs of a named series and a style that no other has, or `BadInput` where the styles run out."""
+    if len(series) > len(styles):
+        raise BadInput(
+            f"{name}: expected at most {len(styles)} on one axis, got {len(series)}; draw the others on another axis"
+        )
+    return zip(series.items(), styles, strict=False)
+
+
+def _vector(values, length: int | None, name: str) -> Float[np.ndarray, " k"]:
+    """One vector of finite numbers, or `BadInput`: of several, Matplotlib would draw the columns."""
+    values = as_vectors(values, length, name)
+    if values.ndim > 1:
+        raise BadInput(f"{name}: expected one vector, got shape {values.shape}; give each its own name, or .ravel() it")
+    return values
+
+
+def _samples(names, samples) -> list[Float[np.ndarray, " k"]]:
+    """One vector for each name, or `BadInput`."""
+    samples = list(samples)
+    if len(samples) != len(names):
+        raise BadInput(f"samples: expected one for each of {len(names)} names, got {len(samples)}; name them all")
+    return [_vector(sample, None, str(name)) for name, sample in zip(names, samples, strict=True)]
+
+
+def _draw_levels(horizontal: dict[str, float] | None, ax) -> None:
+    """Dashed lines at heights, with their labels."""
+    for (label, height), style in _styled(horizontal or {}, LEVELS, "horizontal"):
+        ax.axhline(height, label=label, **style)
 
 
 def draw_image(image: Float[np.ndarray, " 784"], ax, limit: float | None = None, signed: bool | None = None):
-    """A flattened square image; signed ones in blue (negative) to red (positive), white at zero, others in grey.
+    """A square image, flat or in rows; signed ones in blue (negative) to red (positive), white at zero, others in grey.
 
     `limit` is the value at full colour; the largest of the image if left out. `signed`, if left out: whether it has
-    negative pixels. Raises BadInput if it isn't square.
+    negative pixels. Raises BadInput if it isn't one square.
     """
     image = as_vectors(image, None, "image")
-    side = int(np.sqrt(image.size))
-    if side**2 != image.size:
-        raise BadInput(f"image: expected one square image, got shape {image.shape}; draw others row by row")
+    side = math.isqrt(image.size)
+    if image.squeeze().shape not in ((side**2,), (side, side), ()) or side**2 != image.size:
+        raise BadInput(f"image: expected one square image, got shape {image.shape}; draw several with draw_image_rows")
     limit = limit or float(np.abs(image).max()) or 1.0  # 1 for a blank image
     signed = np.min(image) < 0 if signed is None else signed
     colours = {"cmap": SIGNED, "vmin": -limit} if signed else {"cmap": "gray_r", "vmin": 0}
@@ -59,25 +105,31 @@ def draw_image(image: Float[np.ndarray, " 784"], ax, limit: float | None = None,
 
 
 def draw_image_rows(rows: dict[str, Float[np.ndarray, "k 784"]], axes, titles=None):
-    """Rows of images under their names, one scale and one set of colours a row, on a grid of axes (rows, k)."""
-    counts = [len(np.atleast_2d(images)) for images in rows.values()]
+    """Rows of images under their names, one scale and one set of colours a row, on a grid of axes (rows, k).
+
+    Raises BadInput unless there is an axis for each image, and a title for each column if there are any.
+    """
+    rows = {name: np.atleast_2d(as_vectors(images, None, name or "rows")) for name, images in rows.items()}
+    counts = [len(images) for images in rows.values()]
     if np.atleast_2d(axes).shape != (len(counts), *set(counts)):
         raise BadInput(f"axes: expected one for each image, got {np.shape(axes)} for rows of {counts}; match them")
+    if titles is not None and len(titles) != counts[0]:
+        raise BadInput(f"titles: expected one for each of {counts[0]} columns, got {len(titles)}; match them")
     for axes_of_row, (name, images) in zip(np.atleast_2d(axes), rows.items(), strict=True):
         limit, signed = float(np.abs(images).max()), np.min(images) < 0
         for ax, image in zip(axes_of_row, images, strict=True):
             draw_image(image, ax, limit, signed)
         axes_of_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    for ax, title in zip(np.atleast_2d(axes)[0], titles if titles is not None else [], strict=titles is not None):
+    for ax, title in zip(np.atleast_2d(axes)[0], titles if titles is not None else [], strict=False):
         ax.set_title(title, fontsize=9)
     return axes
 
 
 def draw_spectra(spectra: dict[str, Float[np.ndarray, " k"]], ax):
-    """Singular values against their number, one curve a name."""
-    for (name, values), colour, marker in zip(spectra.items(), PALETTE.values(), "os^Dv", strict=False):
-        values = as_vectors(values, None, name)
-        ax.plot(np.arange(1, len(values) + 1), values, marker=marker, ms=4, color=colour, label=name)
+    """Singular values against their number, one curve a name. Raises BadInput for more than twenty."""
+    for (name, values), style in _styled(spectra, CURVES, "spectra"):
+        values = _vector(values, None, name)
+        ax.plot(np.arange(1, len(values) + 1), values, label=name, **style)
     ax.set(xlabel="number", ylabel="singular value", ylim=(0, None))
     ax.legend()
     return ax
@@ -86,13 +138,15 @@ def draw_spectra(spectra: dict[str, Float[np.ndarray, " k"]], ax):
 def draw_bars(
     names, groups: dict[str, Float[np.ndarray, " k"]], ax, ylabel: str, horizontal: dict[str, float] | None = None
 ):
-    """Bars side by side for each name, one colour a group; `horizontal` adds dashed lines with their labels."""
+    """Bars side by side for each name, one colour a group; `horizontal` adds dashed lines with their labels.
+
+    Raises BadInput for more than twenty groups, or more than six lines.
+    """
     width = 0.8 / len(groups)
-    for k, ((group, values), colour) in enumerate(zip(groups.items(), PALETTE.values(), strict=False)):
-        values = as_vectors(values, len(names), group)
-        ax.bar(np.arange(len(names)) + (k - (len(groups) - 1) / 2) * width, values, width, color=colour, label=group)
-    for (label, height), style in zip((horizontal or {}).items(), ("--", ":", "-."), strict=False):
-        ax.axhline(height, color="black", lw=1, ls=style, label=label)
+    for k, ((group, values), style) in enumerate(_styled(groups, BARS, "groups")):
+        values = _vector(values, len(names), group)
+        ax.bar(np.arange(len(names)) + (k - (len(groups) - 1) / 2) * width, values, width, label=group, **style)
+    _draw_levels(horizontal, ax)
     ax.set_xticks(range(len(names)), names)
     ax.set_ylabel(ylabel)
     ax.legend()
@@ -129,10 +183,13 @@ def draw_big_picture(S: FourSubspaces, ax, name: str = "A"):
 
 
 def draw_spread(names, samples, ax, ylabel: str, horizontal: dict[str, float] | None = None):
-    """A box for each sample: quartiles, whiskers from 2.5 to 97.5 %; `horizontal` adds dashed lines with labels."""
+    """A box for each sample: quartiles, whiskers from 2.5 to 97.5 %; `horizontal` adds dashed lines with labels.
+
+    Raises BadInput unless each sample has its name, or for more than six lines.
+    """
+    samples = _samples(names, samples)
     ax.boxplot(samples, whis=(2.5, 97.5), showfliers=False, medianprops={"color": PALETTE["rejected"], "lw": 2})
-    for (label, height), style in zip((horizontal or {}).items(), ("--", ":", "-."), strict=False):
-        ax.axhline(height, color="black", lw=1, ls=style, label=label)
+    _draw_levels(horizontal, ax)
     ax.set_xticks(range(1, len(names) + 1), names)
     ax.set_ylabel(ylabel)
     if horizontal:
@@ -141,20 +198,22 @@ def draw_spread(names, samples, ax, ylabel: str, horizontal: dict[str, float] | 
 
 
 def draw_curves(x, curves: dict[str, Float[np.ndarray, " k"]], ax, xlabel: str, ylabel: str):
-    """Curves over the same x, one colour and marker a name."""
-    for (name, values), colour, marker in zip(curves.items(), PALETTE.values(), "os^Dv", strict=False):
-        ax.plot(x, values, marker=marker, ms=4, color=colour, label=name)
+    """Curves over the same x, one colour, marker and line style a name. Raises BadInput for more than twenty."""
+    for (name, values), style in _styled(curves, CURVES, "curves"):
+        ax.plot(x, _vector(values, len(x), name), label=name, **style)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
     return ax
 
 
 def draw_dots(names, samples, ax, ylabel: str, horizontal: dict[str, float] | None = None):
-    """A dot for each value of each sample, such as one a seed; `horizontal` adds dashed lines with labels."""
-    for k, values in enumerate(samples):
+    """A dot for each value of each sample, such as one a seed; `horizontal` adds dashed lines with labels.
+
+    Raises BadInput unless each sample has its name, or for more than six lines.
+    """
+    for k, values in enumerate(_samples(names, samples)):
         ax.plot(np.full(len(values), k), values, "o", ms=5, alpha=0.6, color=PALETTE["signal"])
-    for (label, height), style in zip((horizontal or {}).items(), ("--", ":", "-."), strict=False):
-        ax.axhline(height, color="black", lw=1, ls=style, label=label)
+    _draw_levels(horizontal, ax)
     ax.set_xticks(range(len(names)), names)
     ax.set(ylabel=ylabel, xlim=(-0.5, len(names) - 0.5))
     if horizontal:
@@ -163,31 +222,50 @@ def draw_dots(names, samples, ax, ylabel: str, horizontal: dict[str, float] | No
 
 
 def draw_null(null: Float[np.ndarray, " draws"], found: dict[str, list[float]], ax, xlabel: str):
-    """A histogram of a sampled null, and a vertical line for each value that was found, one colour a name."""
-    ax.hist(as_vectors(null, None, "null"), bins=60, density=True, color="lightgrey")
-    colours = [colour for name, colour in PALETTE.items() if name != "null"]  # grey is the histogram's
-    for (name, values), colour, style in zip(found.items(), colours, ("-", "--", "-.", ":"), strict=False):
-        for k, value in enumerate(as_vectors(values, None, name)):
-            ax.axvline(value, color=colour, ls=style, lw=2, label=None if k else name)
+    """A histogram of a sampled null, and a vertical line for each value that was found, one colour a name.
+
+    Raises BadInput for more than sixteen names.
+    """
+    ax.hist(_vector(null, None, "null"), bins=60, density=True, color="lightgrey")
+    for (name, values), style in _styled(found, FOUND, "found"):
+        for k, value in enumerate(_vector(values, None, name)):
+            ax.axvline(value, label=None if k else name, **style)
     ax.set(xlabel=xlabel, yticks=[])
     ax.legend()
     return ax
 
 
 def draw_column_pairs(pairs: Float[np.ndarray, "draws m 2"], ax):
-    """Two columns of each matrix as arrows in the plane that they span: the first to the right, the second upwards."""
+    """Two columns of each matrix as arrows in the plane that they span: the first to the right, the second upwards.
+
+    Raises BadInput unless there are two columns, of two numbers at least.
+    """
+    pairs = as_vectors(pairs, 2, "pairs")
+    if pairs.ndim != 3 or pairs.shape[1] < 2:
+        raise BadInput(f"pairs: expected (draws, m, 2) with m of at least 2, got shape {pairs.shape}; reshape them")
     R = np.linalg.qr(pairs, mode="r")
-    R = R * np.sign(R.diagonal(axis1=1, axis2=2))[:, :, None]  # columns in the basis that has the first on its axis
+    R = R * _sign(R.diagonal(axis1=1, axis2=2))[:, :, None]  # columns in the basis that has the first on its axis
     for column, colour in ((0, "signal"), (1, "rejected")):
         tips, zeros = R[:, :, column].T, np.zeros(len(R))
         ax.quiver(zeros, zeros, *tips, color=PALETTE[colour], alpha=0.5, units="xy", scale=1, width=0.02)
-    ax.set(aspect="equal", xlim=(-1, 2), ylim=(-0.5, 2))
+    (left, below), (right, above) = R.min(axis=(0, 2)), R.max(axis=(0, 2))
+    ax.set(aspect="equal", xlim=(min(-1, left), max(2, right)), ylim=(min(-0.5, below), max(2, above)))
     return ax
 
 
+def _sign(numbers):
+    """1 or -1; of zero too, so that nothing is turned into a point."""
+    return np.where(np.asarray(numbers) < 0, -1, 1)
+
+
 def draw_input_spaces(S: FourSubspaces, ax):
-    """Row space (a line) and null space (a plane) of a matrix with three columns and rank 1, on a 3D axis."""
-    end = 2 * S.row_space[:, 0] * np.sign(S.row_space[:, 0].sum())
+    """Row space (a line) and null space (a plane) of a matrix with three columns and rank 1, on a 3D axis.
+
+    Raises BadInput for any other matrix.
+    """
+    if (S.shape[1], S.rank) != (3, 1):
+        raise BadInput(f"S: expected three columns and rank 1, got {_what(S)}; draw_big_picture takes any matrix")
+    end = 2 * S.row_space[:, 0] * _sign(S.row_space[:, 0].sum())
     first, second = 1.6 * S.null_space.T
     corners = [np.stack([first + second, first - second]), np.stack([second - first, -first - second])]
     ax.plot_surface(*np.moveaxis(np.array(corners), -1, 0), color=PALETTE["rejected"], alpha=0.35)
@@ -200,11 +278,20 @@ def draw_input_spaces(S: FourSubspaces, ax):
     return ax
 
 
+def _what(S: FourSubspaces) -> str:
+    return f"shape {S.shape} and rank {S.rank}"
+
+
 def draw_output_spaces(S: FourSubspaces, ax):
-    """Column space and left null space, two lines, of a matrix with two rows and rank 1."""
+    """Column space and left null space, two lines, of a matrix with two rows and rank 1.
+
+    Raises BadInput for any other matrix.
+    """
+    if (S.shape[0], S.rank) != (2, 1):
+        raise BadInput(f"S: expected two rows and rank 1, got {_what(S)}; draw_big_picture takes any matrix")
     named = {"column space": (S.column_space, "signal"), "left null space": (S.left_null_space, "rejected")}
     for name, (basis, colour) in named.items():
-        end = 2 * basis[:, 0] * np.sign(basis[0, 0])
+        end = 2 * basis[:, 0] * _sign(basis[0, 0])
         ax.plot(*np.stack([-end, end], axis=1), color=PALETTE[colour], lw=2.5, label=name)
     ax.set(xlabel="$y_1$", ylabel="$y_2$", xlim=(-2.4, 2.4), ylim=(-2.4, 2.4), aspect="equal")
     ax.legend(loc="upper left")
@@ -212,8 +299,14 @@ def draw_output_spaces(S: FourSubspaces, ax):
 
 
 def with_alt(figure, alt: str):
-    """The figure as a widget with an alt text: what a callback of `interact` returns. Closes the figure."""
-    from ipywidgets import HTML  # here, so that pictures without widgets don't wait for it
+    """The figure as a widget with an alt text: what a callback of `interact` returns. Closes the figure.
+
+    Raises BadInput where ipywidgets isn't installed.
+    """
+    try:
+        from ipywidgets import HTML  # here, so that pictures without widgets don't wait for it
+    except ModuleNotFoundError:
+        raise BadInput("with_alt: expected ipywidgets, found none; install it: pip install ipywidgets") from None
 
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
