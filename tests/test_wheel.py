@@ -7,7 +7,7 @@ import sys
 import tarfile
 import venv
 import zipfile
-from importlib.metadata import Distribution, distribution, entry_points
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
@@ -212,7 +212,3 @@ def test_the_links_of_the_page_lead_somewhere(metadata, project):
     for link in mine:
         paths = [link.removeprefix(place) for place in places if link.startswith(place)]
         assert link == config["url"] or (paths and (ROOT / paths[0]).is_file()), link
-
-
-def test_the_script_is_the_one_that_is_declared():
-    assert [entry.value for entry in entry_points(group="console_scripts", name="vsbook")] == ["vsbook.__main__:main"]

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tools import browser
+
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
@@ -72,6 +74,16 @@ def test_the_commands_are_the_readmes_on_two_systems_and_the_pages_come_from_mai
     assert len({machine["python"] for machine in machines if "ubuntu" in machine["system"]}) == 2
     assert jobs["publish"]["if"] == "github.event_name == 'push' && github.ref == 'refs/heads/main'"
     assert jobs["publish"]["needs"] == "commands"
+
+
+def test_chrome_is_found_where_macos_has_it(monkeypatch, tmp_path):
+    """By its whole path, with a space in it: nothing is on the PATH there."""
+    assert browser.NAMES[-1].startswith("/Applications/")
+    chrome = tmp_path / "Google Chrome"
+    chrome.touch(mode=0o755)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(browser, "NAMES", (*browser.NAMES[:-1], str(chrome)))
+    assert browser.find() == str(chrome)
 
 
 def test_rights_are_those_that_are_needed():
