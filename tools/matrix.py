@@ -21,6 +21,7 @@ LEFT_OUT = {
     "test_notebooks": "looks at the built book",
     "test_pages": "looks at the built book",
     "test_mutants": "tests the tests",
+    "test_portable": "runs chapters and measures the ledger again",
     "test_figure3": "measures the ledger again, whose numbers are those of the pins",
     "test_observations": "measures the ledger again",
     "test_results": "measures the ledger again",
