@@ -43,6 +43,72 @@ EQUATION_5 = mutants(
     },
 )
 
+STORED = {
+    **mutants(
+        "subspaces",
+        "stored",
+        {
+            "LAPACK's rule for bfloat16": (
+                'min(eps, SPACINGS["float32"][0]) * max(shape)',
+                "eps * max(shape)",
+                "the_rank_is_that_of_the_stored_digits[one product-(256, 784)-bfloat16]",
+            ),
+            "the grid around zero forgotten": (
+                " + np.ldexp(least, -exponent) * np.sqrt(shape[0] * shape[1])",
+                "",
+                "rounding_once_adds_no_rank[float16-1e-06]",
+            ),
+            "the bias in float64": (
+                "return stored_as(np.column_stack([W, column]), stored)",
+                "return np.column_stack([W, column])",
+                "a_bias_as_one_more_column_has_the_digits_that_it_had",
+            ),
+        },
+    ),
+    **mutants(
+        "chains",
+        "stored",
+        {
+            "a chain forgets the type of its weights": (
+                "self.weight if self.dtype is None else stored_as(self.weight, self.dtype)",
+                "self.weight",
+                "an_output_comes_back_to_an_image_of_its_size[one product-float32]",
+            ),
+            "batch norm folded into what isn't linear": (
+                'module.affine and steps and steps[-1].activation.name == "Identity"',
+                "module.affine",
+                "chains/no_chain[batch norm of an activation]",
+            ),
+        },
+    ),
+    **mutants(
+        "layers",
+        "layers",
+        {
+            "groups forgotten": (
+                'im2col(self.weight, self.geometry["groups"])',
+                "im2col(self.weight)",
+                "a_depthwise_convolution_has_the_rank_of_all_its_channels",
+            ),
+            "bfloat16 without its mark": (
+                "return array if in_numpy else stored_as(array, _type(tensor))",
+                "return array",
+                "stored/the_rank_is_that_of_the_stored_digits[one product-(48, 64)-bfloat16]",
+            ),
+            "a pruned weight out of date": (
+                "return hook.apply_mask(module)",
+                "continue",
+                "stored/pruned_layers_come_as_the_next_pass_computes_them",
+            ),
+            "a name that isn't there is an error of `in`": (
+                "return isinstance(name, Hashable) and name in self.layers",
+                "return self[name] is not None",
+                "the_names_are_those_of_a_mapping",
+            ),
+        },
+    ),
+}
+
 PROOFS = (
     mutants(
         "certificates",

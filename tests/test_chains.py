@@ -5,10 +5,13 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from vsbook.chains import Chain, Step
 from vsbook.checks import BadInput
+from vsbook.inversion import invert_layers
 from vsbook.models import create
+from vsbook.newton import invert
 
 
 class Scaled(nn.Linear):
@@ -185,15 +188,35 @@ def test_more_than_float64_holds_names_the_layer():
 def test_a_step_factors_its_weight_once():
     step = Chain.of(create("fcnn1", 0).eval()).steps[0]
     assert isinstance(step, Step)
+    assert step.dtype == "float32"
     assert step.subspaces is step.subspaces
     np.testing.assert_allclose(step.subspaces.pinv(np.eye(10)).T, np.linalg.pinv(step.weight), atol=1e-12)
 
 
 # what is no chain
 
+WHOLE = r"invert this network as a whole by vsbook\.newton\.invert$"
+FOLD = r"; fold it into the layer before by torch\.nn\.utils\.fusion\.fuse_linear_bn_eval, or " + WHOLE
 NO_CHAIN = {
-    "batch norm": (lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4)), "layer '1'.*got BatchNorm1d"),
-    "a convolution": (lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.SELU()), "layer '0'.*got Conv2d"),
+    "batch norm": (lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4)), "layer '1'.*got BatchNorm1d" + FOLD),
+    "batch norm first": (
+        lambda: nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 4)),
+        f"layer '0'.*got BatchNorm1d; {WHOLE}",
+    ),
+    "batch norm of an activation": (
+        lambda: nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.BatchNorm1d(4)),
+        f"layer '2'.*got BatchNorm1d; {WHOLE}",
+    ),
+    "batch norm without parameters": (
+        lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4, affine=False)),
+        f"layer '1'.*got BatchNorm1d; {WHOLE}",
+    ),
+    "batch norm without statistics": (
+        lambda: nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4, track_running_stats=False)),
+        "layer '1'.*got BatchNorm1d; train one with running statistics",
+    ),
+    "torch.compile": (lambda: torch.compile(nn.Linear(6, 4)), "got OptimizedModule; pass its _orig_mod"),
+    "a convolution": (lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.SELU()), f"layer '0'.*got Conv2d.*{WHOLE}"),
     "softmax": (lambda: nn.Sequential(nn.Linear(6, 4), nn.Softmax(1)), "layer '1'.*got Softmax"),
     "deep inside": (lambda: nn.Sequential(nn.Sequential(nn.Linear(6, 4), nn.GELU())), "layer '0.1'.*got GELU"),
     "two activations": (lambda: nn.Sequential(nn.Linear(6, 4), nn.SELU(), nn.Tanh()), "layer '2'.*Tanh, got SELU"),
@@ -203,7 +226,7 @@ NO_CHAIN = {
     "nothing that computes": (lambda: nn.Sequential(nn.Flatten(), nn.Identity()), "^model: expected linear layers"),
     "another linear layer": (lambda: nn.Sequential(Scaled(6, 4)), "layer '0'.*got Scaled"),
     "a skip": (lambda: nn.Sequential(Residual(nn.Linear(6, 6))), "layer '0'.*got Residual"),
-    "a list": (lambda: nn.ModuleList([nn.Linear(6, 4)]), "got ModuleList"),
+    "a list": (lambda: nn.ModuleList([nn.Linear(6, 4)]), "got ModuleList; put its parts into a torch.nn.Sequential"),
     "resnet18": (lambda: create("resnet18", 0), "^model: .*got ResNet"),
     "dropout that stays": (lambda: nn.Sequential(nn.Linear(6, 4), AlwaysOn()), "layer '1'.*got AlwaysOn"),
     "a batch flattened": (lambda: nn.Sequential(nn.Flatten(0), nn.Linear(6, 4)), "layer '0'.*got Flatten"),
@@ -231,6 +254,38 @@ def test_no_chain(what):
     assert "got" in said
     assert ";" in said
     assert "\n" not in said
+
+
+def test_a_batch_norm_that_was_folded_leaves_a_chain():
+    """The remedies, followed: the folded network is the chain of the same outputs, and goes back to their images."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.LeakyReLU(), nn.Linear(5, 4)).double().eval()
+    norm = model[1]
+    for values in (norm.running_mean, norm.weight.data, norm.bias.data):
+        values.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    with pytest.raises(BadInput, match=FOLD):
+        Chain.of(model)
+    chain = Chain.of(nn.Sequential(fuse_linear_bn_eval(model[0], norm), *model[2:]).eval())
+    expected = model(torch.from_numpy(X)).detach().numpy()
+    np.testing.assert_allclose(chain(X), expected, atol=1e-12)
+    assert invert_layers(chain, expected).exact.all()
+    assert invert(model, expected, X + 0.1, progress=False).converged.all()
+
+
+def test_the_other_remedies_lead_on():
+    torch.manual_seed(0)
+    for model in (
+        nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 4)),
+        nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4, affine=False)),
+        nn.Sequential(nn.Linear(6, 4), nn.GELU()),
+        nn.Sequential(nn.Unflatten(1, (1, 6)), nn.Conv1d(1, 2, 3), nn.Flatten()),
+    ):
+        outputs = model.double().eval()(torch.from_numpy(X)).detach().numpy()
+        assert invert(model, outputs, X + 0.01, progress=False).converged.all()
+    compiled = torch.compile(nn.Linear(6, 4).eval())
+    assert Chain.of(compiled._orig_mod).outputs == 4
+    assert Chain.of(nn.Sequential(*nn.ModuleList([nn.Linear(6, 4)])).eval()).outputs == 4
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.sparse
 import scipy.stats
 import torch
@@ -154,6 +155,21 @@ def test_im2col_on_patches_of_all_channels_convolves_exactly(case):
     np.testing.assert_array_equal(
         im2col(weight) @ patches.reshape(-1, patches.shape[2]), expected.reshape(len(weight), -1)
     )
+
+
+@pytest.mark.parametrize("shape", [(6, 2, 3, 2), (6, 1, 4), (6, 3, 1, 2, 2)], ids=str)
+@pytest.mark.parametrize("groups", [1, 2, 3, 6])
+def test_im2col_in_groups_is_scipys_block_diagonal(shape, groups):
+    weight = whole(shape, seed=1)
+    blocks = [block.reshape(len(block), -1) for block in np.split(weight, groups)]
+    np.testing.assert_array_equal(im2col(weight, groups), scipy.linalg.block_diag(*blocks))
+    assert im2col(weight.astype(np.float16), groups).dtype == np.float16
+
+
+@pytest.mark.parametrize("groups", [0, -1, 4, 12, 1.0, "2", None, True])
+def test_groups_of_no_size(groups):
+    with pytest.raises(BadInput, match=r"^groups: expected .*, got .*; "):
+        im2col(np.ones((6, 2, 3)), groups)
 
 
 def test_on_maps_as_large_as_the_kernel_im2col_is_the_convolution():

@@ -1,14 +1,19 @@
 """Named matrices of a zoo of modules, and hooks that come and go."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 import torchvision
 from torch import nn
 
+from vsbook.chains import Chain
 from vsbook.checks import BadInput
 from vsbook.layers import capture, named_weights
 from vsbook.models import create
+from vsbook.subspaces import FourSubspaces
 
 
 class Attended(nn.Module):
@@ -152,9 +157,9 @@ VIEWS = [
     (nn.Linear(5, 3), {"weight": (3, 5)}),
     (nn.Conv1d(2, 4, 3), {"im2col": (4, 6), "flattened_kernels": (8, 3)}),
     (nn.Conv2d(4, 6, (3, 5)), {"im2col": (6, 60), "flattened_kernels": (24, 15)}),
-    (nn.Conv2d(4, 8, 3, groups=4), {"im2col": (8, 9), "flattened_kernels": (8, 9)}),
+    (nn.Conv2d(4, 8, 3, groups=4), {"im2col": (8, 36), "flattened_kernels": (8, 9)}),
     (nn.Conv3d(2, 3, 2), {"im2col": (3, 16), "flattened_kernels": (6, 8)}),
-    (nn.ConvTranspose2d(6, 4, 3, groups=2), {"im2col_of_adjoint": (6, 18)}),
+    (nn.ConvTranspose2d(6, 4, 3, groups=2), {"im2col_of_adjoint": (6, 36)}),
 ]
 
 
@@ -190,16 +195,62 @@ def test_im2col_of_a_grouped_dilated_convolution():
     x = torch.randn(1, 4, 7, 7, dtype=torch.float64)
     kernels = named_weights(module)[""].matrices["im2col"]
     expected = module(x)[0, :, 1, 2].detach().numpy()
+    np.testing.assert_allclose(kernels @ x[0, :, 1:4:2, 2:5:2].numpy().ravel(), expected, atol=1e-13)
     for channel in range(6):
         group = slice(0, 2) if channel < 3 else slice(2, 4)
         patch = x[0, group, 1:4:2, 2:5:2].numpy().ravel()
-        assert kernels[channel] @ patch == pytest.approx(expected[channel], abs=1e-13)
+        block = kernels[channel].reshape(4, 4)[group]
+        assert block.ravel() @ patch == pytest.approx(expected[channel], abs=1e-13)
+        assert np.count_nonzero(kernels[channel]) == block.size == 8
 
 
-def test_im2col_of_the_adjoint_is_that_of_the_convolution_that_it_transposes():
+LAID_OUT = {
+    "depthwise": lambda: nn.Conv2d(32, 32, 3, groups=32),
+    "grouped, strided": lambda: nn.Conv2d(6, 9, (3, 2), stride=(2, 1), padding=(1, 0), groups=3),
+    "dilated": lambda: nn.Conv2d(2, 4, 3, dilation=2, padding=2),
+    "one group": lambda: nn.Conv2d(3, 5, 3, stride=2, padding=1),
+}
+
+
+@pytest.mark.parametrize("what", LAID_OUT)
+def test_im2col_on_the_patches_of_a_batch_is_the_convolution(what):
+    """By `torch.nn.functional.unfold`, and by `conv2d` with the geometry that the layer tells."""
+    torch.manual_seed(0)
+    module = LAID_OUT[what]().double()
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((2, module.in_channels, 8, 9)))
+    layer, expected = named_weights(module)[""], module(x).detach().numpy()
+    functional, weight, bias = nn.functional, torch.from_numpy(layer.weight), torch.from_numpy(layer.bias)
+    laid = {key: layer.geometry[key] for key in ("stride", "padding", "dilation")}
+    patches = functional.unfold(x, module.kernel_size, **laid).numpy()
+    outputs = layer.matrices["im2col"] @ patches + layer.bias[:, None]
+    np.testing.assert_allclose(outputs, expected.reshape(outputs.shape), atol=1e-12)
+    again = functional.conv2d(x, weight, bias, groups=layer.geometry["groups"], **laid)
+    np.testing.assert_allclose(again.numpy(), expected, atol=1e-12)
+
+
+def test_a_depthwise_convolution_has_the_rank_of_all_its_channels():
+    matrices = named_weights(nn.Conv2d(32, 32, 3, groups=32))[""].matrices
+    blocks = matrices["flattened_kernels"]
+    np.testing.assert_array_equal(matrices["im2col"], scipy.linalg.block_diag(*blocks[:, None]))
+    assert (np.linalg.matrix_rank(matrices["im2col"]), np.linalg.matrix_rank(blocks)) == (32, 9)
+    assert FourSubspaces.of(matrices["im2col"]).rank == 32
+
+
+def test_the_geometry_is_the_modules():
+    convolution = nn.Conv2d(4, 8, 3, stride=2, padding="valid", padding_mode="reflect", dilation=(1, 2), groups=2)
+    expected = {"stride": (2, 2), "padding": "valid", "padding_mode": "reflect", "dilation": (1, 2), "groups": 2}
+    assert named_weights(convolution)[""].geometry == expected
+    transposed = nn.ConvTranspose1d(4, 8, 3, stride=2, output_padding=1)
+    expected = {"stride": (2,), "padding": (0,), "padding_mode": "zeros", "dilation": (1,), "groups": 1}
+    assert named_weights(transposed)[""].geometry == expected | {"output_padding": (1,)}
+    assert named_weights(nn.Linear(2, 3))[""].geometry == {}
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_im2col_of_the_adjoint_is_that_of_the_convolution_that_it_transposes(groups):
     """<T x, y> = <x, C y> with C the convolution of the same weights, whose patches the rows see."""
-    module = nn.ConvTranspose2d(3, 2, 3, bias=False).double()
-    y = torch.randn(1, 2, 6, 6, dtype=torch.float64)
+    module = nn.ConvTranspose2d(3, 2 * groups, 3, bias=False, groups=groups).double()
+    y = torch.randn(1, 2 * groups, 6, 6, dtype=torch.float64)
     kernels = named_weights(module)[""].matrices["im2col_of_adjoint"]
     seen = kernels @ y[0, :, 1:4, 2:5].numpy().ravel()
     one = torch.zeros(1, 3, 4, 4, dtype=torch.float64)
@@ -229,6 +280,60 @@ def test_views_are_copies():
     with torch.no_grad():
         module.weight.zero_()
     np.testing.assert_array_equal(layer.matrices["weight"], before)
+
+
+def test_the_names_are_those_of_a_mapping():
+    model = create("fcnn5", 0)
+    found, names = named_weights(model), [f"layer{k}" for k in range(1, 6)]
+    assert isinstance(found, Mapping)
+    assert list(found) == list(found.keys()) == names
+    assert len(found) == 5
+    assert "layer2" in found
+    assert not any(name in found for name in ("selu1", None, ["layer2"]))
+    assert list(found.values()) == [found[name] for name in names]
+    assert dict(found.items()) == found.layers
+    assert found.get("layer3") is found["layer3"]
+    assert (found.get("layer6"), found.get("layer6", 1), found.get([])) == (None, 1, None)
+    with pytest.raises(BadInput, match=r"^layer: expected one of layer1, .*; got 'layer6'; choose a listed name"):
+        found["layer6"]
+
+
+def test_what_is_printed_is_short():
+    """A line a layer, and one for each reason why something is no layer: of ResNet18, not its weights."""
+    found = named_weights(torchvision.models.resnet18(weights=None))
+    lines = repr(found).splitlines()
+    assert len(lines) == 1 + 21 + 1
+    assert lines[0] == "NamedWeights, layers: 21"
+    assert lines[-1] == "  untreated, 40: BatchNorm2d is not a linear or convolutional layer"
+    assert max(map(len, lines)) < 160
+    matrices = "matrices: flattened_kernels (192, 49), im2col (64, 147)"
+    assert repr(found["conv1"]) == f"Layer('conv1': Conv2d, weight (64, 3, 7, 7) in float32; {matrices})"
+    assert repr(found["fc"]) == "Layer('fc': Linear, weight (1000, 512) in float32; matrices: weight (1000, 512))"
+    assert repr(named_weights(nn.Linear(2, 1).bfloat16())[""]).count("bfloat16") == 1
+    assert repr(named_weights(nn.ReLU())) == "NamedWeights, layers: 0"
+
+
+COMPILED = {
+    "traced": lambda network: torch.jit.trace(network, torch.zeros(1, 4)),
+    "scripted": torch.jit.script,
+    "frozen": lambda network: torch.jit.freeze(torch.jit.script(network)),
+    "a traced part": lambda network: nn.Sequential(torch.jit.trace(network, torch.zeros(1, 4))).eval(),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # torch.jit is on its way out
+@pytest.mark.parametrize("door", [named_weights, Chain.of])
+@pytest.mark.parametrize("how", COMPILED)
+def test_what_torch_jit_made_shows_no_layers(how, door):
+    """Both remedies are followed: the network itself, and another one with the weights of the compiled one."""
+    network, other = (nn.Sequential(nn.Linear(4, 3), nn.Tanh()).eval() for _ in range(2))
+    compiled = COMPILED[how](network)
+    with pytest.raises(BadInput, match=r"^model: expected a network of Python modules, got torch\.jit's .*; pass the"):
+        door(compiled)
+    door(network)
+    if how in ("traced", "scripted"):
+        other.load_state_dict(compiled.state_dict())
+        np.testing.assert_array_equal(named_weights(other)["0"].weight, network[0].weight.detach().numpy())
 
 
 def test_a_network_that_diverged_is_refused():

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import vsbook
-from tests.planted import INVERSE_MAPS, Mutant
+from tests.planted import INVERSE_MAPS, STORED, Mutant
 
 ROOT = Path(vsbook.__file__).parent.parent
 
@@ -75,14 +75,14 @@ MUTANTS = {
     ),
     "absolute tolerance": Mutant(
         "subspaces",
-        "np.finfo(dtype).eps * max(shape) * singular_values[0]",
+        'min(eps, SPACINGS["float32"][0]) * max(shape) * singular_values[0]',
         "1e-10",
         subspaces("default_tolerance_is_the_written_policy"),
     ),
     "zero counts as signal": Mutant(
         "subspaces",
-        "(s > tol) & (singular_values > 0)",
-        "s >= tol",
+        "np.count_nonzero(s > tol)",
+        "np.count_nonzero(s >= 0)",
         subspaces("rank[zero]"),
     ),
     "tiny tolerances rounded to zero": Mutant(
@@ -99,13 +99,13 @@ MUTANTS = {
     ),
     "rank in float64's eps for float32": Mutant(
         "subspaces",
-        "rank_tolerance(s, A.shape, dtype)",
-        "rank_tolerance(s, A.shape, float)",
+        "rank_tolerance(s, A.shape, dtype, exponent)",
+        "rank_tolerance(s, A.shape, float, exponent)",
         subspaces("float32_rounding_is_not_rank"),
     ),
     "rank of the Gram matrix": Mutant(
         "subspaces",
-        "np.count_nonzero((s > tol) & (singular_values > 0))",
+        "np.count_nonzero(s > tol)",
         "np.linalg.matrix_rank(A.T @ A)",
         subspaces("rank_is_not_that_of_the_gram_matrix"),
     ),
@@ -141,8 +141,8 @@ MUTANTS = {
     ),
     "bias dropped": Mutant(
         "subspaces",
-        "np.column_stack([W, bias])",
-        "np.column_stack([W, 0 * bias])",
+        "np.column_stack([W, column])",
+        "np.column_stack([W, 0 * column])",
         subspaces("bias_absorbed_is_the_affine_map"),
     ),
     "parameters of the energy's law doubled": Mutant(
@@ -309,14 +309,14 @@ MUTANTS = {
     ),
     "the names of the views swapped": Mutant(
         "layers",
-        '{"flattened_kernels": flattened_kernels(weight), "im2col": im2col(weight)}',
-        '{"flattened_kernels": im2col(weight), "im2col": flattened_kernels(weight)}',
+        '{"flattened_kernels": flattened_kernels(self.weight), "im2col": patches}',
+        '{"im2col": flattened_kernels(self.weight), "flattened_kernels": patches}',
         ["tests/test_layers.py::test_shapes_of_the_views"],
     ),
     "input channels first": Mutant(
         "kernels",
-        "return weight.reshape(weight.shape[0], -1)",
-        "return weight.swapaxes(0, 1).reshape(weight.shape[0], -1)",
+        "rows = weight.reshape(weight.shape[0], -1)",
+        "rows = weight.swapaxes(0, 1).reshape(weight.shape[0], -1)",
         kernels("im2col_on_patches_of_all_channels_convolves_exactly"),
     ),
     "diagonals swapped": Mutant(
@@ -631,6 +631,7 @@ MUTANTS = {
         ["tests/test_plots.py::test_several_images_are_not_one[shape0]"],
     ),
     **INVERSE_MAPS,
+    **STORED,
 }
 
 

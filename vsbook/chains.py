@@ -22,26 +22,31 @@ from vsbook.activations import (
     softplus,
     tanh,
 )
-from vsbook.checks import BadInput, as_vectors, instance_of
-from vsbook.layers import NamedWeights, named_weights
-from vsbook.subspaces import FourSubspaces
+from vsbook.checks import BadInput, as_vectors
+from vsbook.layers import NamedWeights, named_weights, uncompiled
+from vsbook.subspaces import FourSubspaces, stored_as
 
 __all__ = ["Chain", "Step"]
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One layer, Out = f(W x + b): its dotted name in the network, W (m, n) and b (m,) in float64, and f."""
+    """One layer, Out = f(W x + b): its dotted name in the network, W (m, n) and b (m,) in float64, and f.
+
+    `dtype` names the type in which W was stored, if it was another: its digits decide the rank, see
+    `vsbook.subspaces.rank_tolerance`.
+    """
 
     name: str
     weight: Float[np.ndarray, "m n"]
     bias: Float[np.ndarray, " m"]
     activation: Activation
+    dtype: str | None = None
 
     @cached_property
     def subspaces(self) -> FourSubspaces:
-        """The four subspaces of W, factored once; its pseudo-inverse too."""
-        return FourSubspaces.of(self.weight)
+        """The four subspaces of W as it was stored, factored once; its pseudo-inverse too."""
+        return FourSubspaces.of(self.weight if self.dtype is None else stored_as(self.weight, self.dtype))
 
     def before(self, x: np.ndarray) -> np.ndarray:
         """W x + b for vectors x along the last axis: what goes into the activation.
@@ -71,14 +76,14 @@ class Chain:
         Hooks aren't looked at: a network whose hooks change what passes is another one.
 
         Raises:
-            BadInput: for a network in training mode, one with other layers, layers that don't fit together, or weights
-                that aren't finite.
+            BadInput: for a network in training mode or of torch.jit, one with other layers, layers that don't fit
+                together, or weights that aren't finite.
 
         >>> from vsbook.models import create
         >>> [(step.name, step.weight.shape, step.activation.name) for step in Chain.of(create("fcnn1", 0).eval()).steps]
         [('layer1', (10, 784), 'SELU')]
         """
-        instance_of(model, nn.Module, "model")
+        uncompiled(model)
         if any(module.training for module in model.modules()):
             raise BadInput("model: expected a network in eval mode, got one in training mode; call model.eval()")
         weights, steps = named_weights(model), []
@@ -86,7 +91,7 @@ class Chain:
             if type(module).forward is nn.Linear.forward:  # one that computes something else is no linear layer
                 steps.append(_affine(name, weights))
             else:
-                _follow(steps, name, _activation(name, module))
+                _follow(steps, name, _activation(name, module, steps))
         if not steps:
             raise BadInput("model: expected linear layers, got none; pass a chain of them")
         _fit_together(steps)
@@ -162,7 +167,7 @@ def _affine(name: str, weights: NamedWeights) -> Step:
         raise BadInput(f"layer {name!r}: expected real weights in memory, got none; materialise or convert them")
     layer = weights[name]
     bias = np.zeros(len(layer.weight)) if layer.bias is None else layer.bias.astype(np.float64)
-    return Step(name, layer.weight.astype(np.float64), bias, identity())
+    return Step(name, layer.weight.astype(np.float64), bias, identity(), layer.dtype)
 
 
 def _fit_together(steps: list[Step]) -> None:
@@ -175,7 +180,7 @@ def _fit_together(steps: list[Step]) -> None:
             )
 
 
-def _activation(name: str, module: nn.Module) -> Activation:
+def _activation(name: str, module: nn.Module, steps: list[Step]) -> Activation:
     kinds = {
         nn.SELU: lambda m: selu(),
         nn.ELU: lambda m: elu(m.alpha),
@@ -190,12 +195,28 @@ def _activation(name: str, module: nn.Module) -> Activation:
         known, where = ", ".join(kind.__name__ for kind in kinds), f"layer {name!r}" if name else "model"
         raise BadInput(
             f"{where}: expected Linear, Flatten from axis 1 or an activation ({known}), "
-            f"got {type(module).__name__}; invert this network as a whole"
+            f"got {type(module).__name__}; {_instead(module, steps)}"
         )
     try:
         return kinds[type(module)](module)
     except BadInput as error:
         raise BadInput(f"layer {name!r}: {error}") from None
+
+
+def _instead(module: nn.Module, steps: list[Step]) -> str:
+    """What to do with a network that has this part, after those steps."""
+    if hasattr(module, "_orig_mod"):  # of torch.compile
+        return "pass its _orig_mod"
+    if type(module).forward is nn.Module.forward:
+        return "put its parts into a torch.nn.Sequential"
+    whole = "invert this network as a whole by vsbook.newton.invert"
+    if type(module) is not nn.BatchNorm1d:
+        return whole
+    if module.running_mean is None:
+        return "train one with running statistics, since without them no image has an output of its own"
+    if module.affine and steps and steps[-1].activation.name == "Identity":
+        return f"fold it into the layer before by torch.nn.utils.fusion.fuse_linear_bn_eval, or {whole}"
+    return whole
 
 
 def _softplus(module: nn.Softplus) -> Activation:

@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -44,14 +44,13 @@ def as_real(values, name: str, infinities: bool = False) -> np.ndarray:
         array = np.asarray(values)
     except Exception as error:
         raise BadInput(
-            f"{name}: expected numbers that NumPy can read, got {type(values).__name__} ({error}); "
-            "for a tensor pass .detach().cpu().numpy()"
+            f"{name}: expected numbers that NumPy can read, got {type(values).__name__} ({error}); {_readable(values)}"
         ) from None
     if array.dtype.kind in "iu" or array.dtype == np.longdouble:
         array = array.astype(np.float64)
     if array.dtype.kind != "f":
-        remedy = "pass its .real and .imag parts apart" if array.dtype.kind == "c" else "convert it with .astype(float)"
-        raise BadInput(f"{name}: expected real numbers, got dtype {array.dtype}; {remedy}")
+        came = type(values).__name__ if array.ndim == 0 else f"dtype {array.dtype}"
+        raise BadInput(f"{name}: expected real numbers, got {came}; {_real(values, array)}")
     if array.size == 0:
         raise BadInput(
             f"{name}: expected at least one element, got an empty array of shape {array.shape}; check how it was sliced"
@@ -65,11 +64,58 @@ def as_real(values, name: str, infinities: bool = False) -> np.ndarray:
     return array
 
 
+def _readable(values) -> str:
+    """What to do with what NumPy can't read: the way of a torch tensor to an array, or of a list."""
+    if isinstance(values, (list, tuple)):
+        tensors = values and all(hasattr(value, "is_meta") for value in values)
+        whole = f"torch.stack(it){_way(values[0])}" if tensors else "rows of equal length, and of plain numbers"
+        return f"pass {whole}"
+    if not hasattr(values, "is_meta"):
+        return "pass an array of numbers"
+    return "load its values first" if values.is_meta else f"pass its {_way(values)}"
+
+
+def _way(tensor) -> str:
+    """The calls that lead from a torch tensor to an array. This room doesn't import torch."""
+    kind = str(tensor.dtype).removeprefix("torch.")
+    narrow = tensor.is_floating_point() and kind not in ("float16", "float32", "float64")
+    calls = {
+        ".dequantize()": tensor.is_quantized,
+        ".to_dense()": str(tensor.layout) != "torch.strided",
+        ".resolve_conj()": tensor.is_conj(),
+        ".resolve_neg()": tensor.is_neg(),
+        ".float()": narrow,
+    }
+    way = ".detach().cpu()" + "".join(call for call, needed in calls.items() if needed) + ".numpy()"
+    return f"{way}, through vsbook.subspaces.stored_as(array, {kind!r}) where a rank counts" if narrow else way
+
+
+def _real(values, array: np.ndarray) -> str:
+    """What to do with what NumPy read as something else than real numbers."""
+    if array.dtype.kind == "c":
+        return "pass its .real and .imag parts apart"
+    if hasattr(values, "toarray"):
+        return "pass its .toarray()"
+    if hasattr(values, "matrices"):
+        return f"pass one of its matrices, as .matrices[{next(iter(values.matrices))!r}]"
+    if hasattr(values, "named_modules"):
+        return "pass a matrix of a layer that vsbook.layers.named_weights finds"
+    if isinstance(values, Mapping) and values:
+        return f"pass one of its values, as that of {next(iter(values))!r}"
+    try:
+        converted = np.isfinite(np.asarray(values, float)).all()  # None becomes NaN
+    except (TypeError, ValueError):
+        converted = False
+    return "convert it with numpy.asarray(it, float)" if converted else "pass an array of numbers"
+
+
 def as_matrix(values, name: str = "A") -> Float[np.ndarray, "m n"]:
     """A finite real matrix in its stored floating type, or `BadInput`."""
     array = as_real(values, name)
     if array.ndim != 2:
-        raise BadInput(f"{name}: expected a matrix (2 axes), got shape {array.shape}; reshape it to (rows, columns)")
+        kernels = "pass one of the .matrices of its layer (vsbook.layers.named_weights), or "
+        remedy = f"{kernels if array.ndim > 2 else ''}reshape it to (rows, columns)"
+        raise BadInput(f"{name}: expected a matrix (2 axes), got shape {array.shape}; {remedy}")
     return array
 
 

@@ -102,7 +102,7 @@ def _inverse(step: Step, y: np.ndarray):
     if step.activation.inverse_function is None:
         raise BadInput(
             f"layer {step.name!r}: expected an activation that is one to one, got {step.activation.name}; "
-            "invert the network within its activation patterns"
+            "invert the network as a whole by vsbook.newton.invert, or, of ReLUs alone, by vsbook.polytopes.walk"
         )
     return step.activation.inverse(y)
 

@@ -48,22 +48,33 @@ def flattened_kernels(weight) -> Float[np.ndarray, "outputs*inputs k"]:
     return weight.reshape(weight.shape[0] * weight.shape[1], -1)
 
 
-def im2col(weight) -> Float[np.ndarray, "outputs inputs*k"]:
-    """An output channel a row: from the patch of *all* channels (of its group) to the outputs at one position.
+def im2col(weight, groups: int = 1) -> Float[np.ndarray, "outputs inputs*k"]:
+    """An output channel a row: from the patch of *all* channels to the outputs at one position.
 
-    The name is that of the algorithm that computes a convolution by writing its patches as columns.
+    The name is that of the algorithm that computes a convolution by writing its patches as columns. In several groups
+    the matrix is block-diagonal: a group's outputs see the patch of that group's inputs, and zeros stand elsewhere.
 
     Args:
         weight: (outputs, inputs a group, *kernel size) as a convolution stores it, any unit.
+        groups: of the convolution; the weight of another number of groups looks the same.
 
     Raises:
-        BadInput: unless there are at least three axes of finite real numbers.
+        BadInput: unless there are at least three axes of finite real numbers, and outputs for groups of equal size.
 
     >>> im2col(np.arange(12).reshape(2, 3, 1, 2)).shape
     (2, 6)
+    >>> im2col(np.arange(4).reshape(2, 1, 1, 2), groups=2).tolist()
+    [[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 2.0, 3.0]]
     """
-    weight = _weight(weight)
-    return weight.reshape(weight.shape[0], -1)
+    weight, groups = _weight(weight), whole_number(groups, "groups", 1)
+    rows = weight.reshape(weight.shape[0], -1)
+    if len(rows) % groups:
+        raise BadInput(f"groups: expected one that divides the {len(rows)} outputs, got {groups}; take the layer's own")
+    if groups == 1:
+        return rows
+    blocks = np.zeros((groups, len(rows) // groups, groups, rows.shape[1]), rows.dtype)
+    blocks[range(groups), :, range(groups)] = rows.reshape(groups, -1, rows.shape[1])
+    return blocks.reshape(len(rows), -1)
 
 
 def convolution_matrix(

@@ -11,12 +11,14 @@ import scipy.linalg
 from jaxtyping import Float
 from scipy.linalg.lapack import dormqr
 
-from vsbook.checks import BadInput, as_matrix, as_vectors, number
+from vsbook.checks import BadInput, as_matrix, as_real, as_vectors, number, one_of
 
 __all__ = [
     # rank
+    "SPACINGS",
     "numerical_rank",
     "rank_tolerance",
+    "stored_as",
     # the four subspaces
     "FourSubspaces",
     "EnergySplit",
@@ -31,24 +33,63 @@ __all__ = [
 ]
 
 
-def rank_tolerance(singular_values: Float[np.ndarray, " k"], shape: tuple[int, int], dtype) -> float:
-    r"""The size below which a singular value counts as rounding: $\varepsilon \cdot \max(m, n) \cdot \sigma_1$.
+# by type: the distance from 1 to the next number, and the smallest number, which is the distance around 0
+SPACINGS = {
+    "float64": (2.0**-52, 2.0**-1074),
+    "float32": (2.0**-23, 2.0**-149),
+    "float16": (2.0**-10, 2.0**-24),
+    "bfloat16": (2.0**-7, 2.0**-133),  # NumPy knows neither this one nor those below
+    **{"float8_e4m3fn": (2.0**-3, 2.0**-9), "float8_e4m3fnuz": (2.0**-3, 2.0**-10)},
+    **{"float8_e5m2": (2.0**-2, 2.0**-16), "float8_e5m2fnuz": (2.0**-2, 2.0**-17)},
+}
 
-    The $\varepsilon$ is that of the type in which the numbers were *stored*: a float32 matrix that is
-    converted to float64 has gained no digits.
+
+def stored_as(A, name: str) -> Float[np.ndarray, "..."]:
+    """The same numbers, marked as stored in a type of `SPACINGS`: bfloat16, say, which NumPy doesn't have.
+
+    The mark is in the metadata of the dtype, where `rank_tolerance` looks. A change of type loses it.
+
+    Raises:
+        BadInput: if A isn't of real numbers, or for another type.
+
+    >>> A = np.array([[1, 1], [1, 1.0078125]])  # neighbours in bfloat16
+    >>> numerical_rank(A), numerical_rank(stored_as(A, "bfloat16"))
+    (2, 1)
+    """
+    A = A if isinstance(A, np.ndarray) and A.dtype.name in SPACINGS else as_real(A, "A")
+    return A.view(np.dtype(A.dtype, metadata={"stored": one_of(name, SPACINGS, "name")}))
+
+
+def _stored(dtype) -> str:
+    return (np.dtype(dtype).metadata or {}).get("stored", np.dtype(dtype).name)
+
+
+def rank_tolerance(singular_values: Float[np.ndarray, " k"], shape: tuple[int, int], dtype, exponent: int = 0) -> float:
+    r"""The size up to which a singular value counts as rounding, for entries *stored* in a type: the larger of two.
+
+    - Arithmetic: $\varepsilon \max(m, n) \sigma_1$, with float32's $\varepsilon$ at most: sums aren't made in less.
+    - Storage: $\varepsilon \|A\|_F + \varepsilon_0 \sqrt{mn}$. An entry is within $\varepsilon |a_{ij}|$ of what was
+      meant, or within the type's smallest number $\varepsilon_0$: room for two roundings, as of a sum and its terms.
+
+    The first is larger in float32 and float64, the second in narrower types; what lies below may be there, and wasn't
+    stored. A float32 matrix that is converted to float64 has gained no digits: `stored_as` says so.
 
     Args:
-        singular_values: in descending order, any unit.
+        singular_values: in descending order, any unit; the tolerance has the same.
         shape: (m, n) of the matrix.
-        dtype: the floating type in which its entries were stored.
+        dtype: of the array, with the mark of `stored_as` if it has one.
+        exponent: of the power of two by which the matrix was divided before.
 
-    Returns:
-        The tolerance, in the unit of the singular values; zero for a zero matrix.
+    Raises:
+        BadInput: for a type that isn't in `SPACINGS`.
 
     >>> bool(rank_tolerance(np.array([2.0, 1.0]), (3, 2), np.float64) == 2 * 3 * np.finfo(np.float64).eps)
     True
     """
-    return float(np.finfo(dtype).eps * max(shape) * singular_values[0])
+    eps, least = SPACINGS[one_of(_stored(dtype), SPACINGS, "dtype")]
+    arithmetic = min(eps, SPACINGS["float32"][0]) * max(shape) * singular_values[0]
+    storage = eps * np.hypot.reduce(singular_values) + np.ldexp(least, -exponent) * np.sqrt(shape[0] * shape[1])
+    return float(max(arithmetic, storage))
 
 
 def _svd(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -155,8 +196,8 @@ class FourSubspaces:
         if not np.isfinite(singular_values[0]):
             raise BadInput("A: expected singular values within float64, got a larger one; scale it down")
         if tol is None:  # compared before scaling back, where a tiny tolerance would round to zero
-            tol = rank_tolerance(s, A.shape, dtype)
-            rank, tol = np.count_nonzero((s > tol) & (singular_values > 0)), float(np.ldexp(tol, exponent))
+            tol = rank_tolerance(s, A.shape, dtype, exponent)
+            rank, tol = np.count_nonzero(s > tol), float(np.ldexp(tol, exponent))
         else:
             tol = number(tol, "tol")
             rank = np.count_nonzero(singular_values > tol)
@@ -326,10 +367,11 @@ def absorb_bias(W, bias) -> Float[np.ndarray, "m n+1"]:
     [[1.0, 2.0, 3.0]]
     """
     W = as_matrix(W, "W")
-    bias = as_vectors(bias, W.shape[0], "bias")
-    if bias.ndim != 1:
-        raise BadInput(f"bias: expected one number a row of W, got shape {bias.shape}; flatten it")
-    return np.column_stack([W, bias])
+    column = as_vectors(bias, W.shape[0], "bias")
+    if column.ndim != 1:
+        raise BadInput(f"bias: expected one number a row of W, got shape {column.shape}; flatten it")
+    stored = max(map(_stored, (W.dtype, as_real(bias, "bias").dtype)), key=lambda name: SPACINGS[name])  # the coarser
+    return stored_as(np.column_stack([W, column]), stored)
 
 
 def append_one(x) -> Float[np.ndarray, "*batch n+1"]:
