@@ -454,6 +454,12 @@ MUTANTS = {
         "if False:",
         nullmodel("angles_are_those_of_the_projectors"),
     ),
+    "rounding in a null space of dimension 0": Mutant(
+        "subspaces",
+        "x.copy() if basis.shape[0] == basis.shape[1] else (x @ basis) @ basis.T",
+        "(x @ basis) @ basis.T",
+        subspaces("nothing_is_left_over_where_the_row_space_is_all"),
+    ),
     "the width of an interval in float64": Mutant(
         "draws",
         "np.float32(high) - np.float32(low)",

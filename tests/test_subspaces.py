@@ -319,3 +319,16 @@ def test_inverting_with_the_bias_absorbed_does_not_give_one():
     W, b, x = matrix_of_rank(3, 5, 3, 0), np.array([1.0, -2.0, 3.0]), np.arange(5.0)
     returned = FourSubspaces.of(absorb_bias(W, b)).pinv(W @ x + b)
     assert abs(returned[-1] - 1) > 0.01
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (9, 5)], ids=str)
+def test_nothing_is_left_over_where_the_row_space_is_all(shape):
+    """A null space of dimension 0 holds nothing, on every processor: zeros by structure, not sums that vanish."""
+    generator = np.random.default_rng(0)
+    S, x = FourSubspaces.of(generator.standard_normal(shape)), generator.standard_normal((7, 5))
+    assert not S.project_null(x).any()
+    assert (S.energy_split(x).residual == 0).all()
+    np.testing.assert_array_equal(S.project_row(x), x)
+    assert S.project_row(x) is not x
+    transposed = FourSubspaces.of(generator.standard_normal(shape[::-1]))
+    assert not transposed.project_left_null(x).any()

@@ -290,7 +290,8 @@ class FourSubspaces:
 
 
 def _project(basis: Float[np.ndarray, "n r"], x: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "*batch n"]:
-    return (x @ basis) @ basis.T
+    """Onto the span of orthonormal columns; where they span all of R^n, x itself, so that nothing is left over."""
+    return x.copy() if basis.shape[0] == basis.shape[1] else (x @ basis) @ basis.T
 
 
 def _complement(basis: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n n-r"]:
