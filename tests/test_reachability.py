@@ -294,6 +294,17 @@ def test_answers_of_networks_of_any_scale_stand_exact_arithmetic(first):
         assert min(exact.values()) >= Fraction(found.bound), seed
 
 
+@pytest.mark.parametrize(("size", "seed"), [(1e5, 4), (1e5, 6), (1e5, 12), (1e8, 4), (1e8, 6), (1e8, 12)])
+def test_no_yes_of_large_weights_misses_its_tolerance(size, seed):
+    """Float64 holds their outputs to a millionth or to whole numbers: within 1e-8 is an image by chance."""
+    chain, image = large(seed, size), np.random.default_rng(seed + 1000).uniform(0, 1, 3)
+    target = chain(image)[0]
+    (found,) = reach(chain, target)
+    misses = zip(outputs_in_decimals(chain, ["selu"] * 2, found.image), target, strict=True)
+    exact = max(abs(output - Fraction(number)) for output, number in misses)
+    assert found.answer == ("yes" if exact <= Fraction(1e-8) and found.distance <= 1e-8 else "undecided")
+
+
 # the linear programme and its limits
 
 
