@@ -25,3 +25,18 @@ def random_chain(widths, activations, seed: int, size: float = 1.0) -> Chain:
         weight = size * generator.standard_normal(shape) / np.sqrt(widths[k])
         steps.append(Step(f"layer{k + 1}", weight, generator.standard_normal(shape[0]) / 2, ACTIVATIONS[name]))
     return Chain(tuple(steps))
+
+
+def chain_of_any_scale(seed: int):
+    """A small chain whose layers have weights of 1e-8 to 1e8, the names of its activations, and the generator."""
+    generator = np.random.default_rng(seed)
+    widths, last = generator.integers(1, 5, generator.integers(2, 5)), sorted(set(ACTIVATIONS) - {"relu"})
+    names = [str(name) for name in generator.choice(sorted(ACTIVATIONS), len(widths) - 2)] + [
+        str(generator.choice(last))
+    ]
+    steps = []
+    for k, name in enumerate(names):
+        size = 10.0 ** generator.uniform(-8, 8)
+        weight = size * generator.standard_normal((widths[k + 1], widths[k]))
+        steps.append(Step(f"layer{k + 1}", weight, size * generator.standard_normal(widths[k + 1]), ACTIVATIONS[name]))
+    return Chain(tuple(steps)), names, generator

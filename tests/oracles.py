@@ -1,8 +1,45 @@
 """Slow, obvious implementations to compare with, and the matrices that several files of tests share."""
 
+from decimal import Decimal, localcontext
 from fractions import Fraction
 
 import numpy as np
+
+from vsbook.activations import SELU_ALPHA, SELU_SCALE
+
+DIGITS, TENTH = 120, Decimal.from_float(0.1)  # of `outputs_in_decimals`; a tenth as float64 has it
+
+
+def _exponential_unit(x: Decimal, alpha: float, scale: float) -> Decimal:
+    return Decimal(scale) * x if x > 0 else Decimal(scale * alpha) * (x.exp() - 1)
+
+
+def _logistic(x: Decimal) -> Decimal:
+    return 1 - 1 / (1 + x.exp()) if x < 100_000 else Decimal(1)
+
+
+FUNCTIONS = {  # of `tests.chains_zoo.ACTIVATIONS`, each written in another way than in the package
+    "selu": lambda x: _exponential_unit(x, SELU_ALPHA, SELU_SCALE),
+    "elu": lambda x: _exponential_unit(x, 0.7, 1.3),
+    "tanh": lambda x: 2 * _logistic(2 * x) - 1,
+    "sigmoid": _logistic,
+    "leaky": lambda x: x if x > 0 else TENTH * x,
+    "softplus": lambda x: (1 + (2 * x).exp()).ln() / 2 if x < 100_000 else x,
+    "identity": lambda x: x,
+    "relu": lambda x: max(x, Decimal(0)),
+}
+
+
+def outputs_in_decimals(chain, names, image) -> list[Fraction]:
+    """A chain's outputs for one image, unit by unit, to a hundred digits; `names` are those of its activations."""
+    with localcontext(prec=DIGITS) as context:
+        context.traps = dict.fromkeys(context.traps, False)
+        x = [Decimal(float(number)) for number in image]
+        for step, name in zip(chain.steps, names, strict=True):
+            rows = zip(step.weight.tolist(), step.bias.tolist(), strict=True)
+            sums = [sum((Decimal(w) * h for w, h in zip(row, x, strict=True)), Decimal(b)) for row, b in rows]
+            x = [FUNCTIONS[name](a) for a in sums]
+        return [Fraction(number) for number in x]
 
 
 def reduced_rows(matrix) -> tuple[list[list[Fraction]], list[int]]:

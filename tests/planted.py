@@ -120,8 +120,8 @@ PROOFS = (
                 "a_proof_holds_and_its_corruptions_do_not[tanh]",
             ),
             "a bound without the negative weights": (
-                "np.maximum(A, 0) @ ends[1] + np.minimum(A, 0) @ ends[0]",
-                "np.maximum(A, 0) @ ends[1]",
+                "np.maximum(factors.whole, 0) @ ends.whole[1] + np.minimum(factors.whole, 0) @ ends.whole[0]",
+                "np.maximum(factors.whole, 0) @ ends.whole[1]",
                 "bounds_of_a_layer_are_those_of_the_corners",
             ),
             "biases that the bound forgets": (
@@ -133,11 +133,6 @@ PROOFS = (
                 "inner = (c * curvature < 0) & (v != 0)",
                 "inner = np.zeros(len(c), dtype=bool)",
                 "one_unit_is_bounded_as_a_fine_grid_says[1.0-0.3-tanh]",
-            ),
-            "sums rounded to nearest": (
-                "return nearest if Fraction(nearest) >= number else float(np.nextafter(nearest, np.inf))",
-                "return nearest",
-                "sums_are_rounded_outwards_to_the_next_number",
             ),
             "beyond the range by any distance": (
                 "sign * (Fraction(target[unit]) - Fraction(end)) - Fraction(distance) >",
@@ -156,9 +151,24 @@ PROOFS = (
         "reachability",
         {
             "a relaxation without biases": (
-                "-np.concatenate([step.bias for step in steps])",
-                "0 * np.concatenate([step.bias for step in steps])",
+                "*(-step.bias for step in steps)",
+                "*(0 * step.bias for step in steps)",
                 "the_distance_of_one_layer_is_met_from_both_sides[tanh]",
+            ),
+            "numbers of any size for the solver": (
+                "return np.where(np.abs(exponents) > PLAIN, exponents, 0)",
+                "return np.zeros_like(exponents)",
+                "the_programme_of_a_network_of_large_weights_has_an_answer",
+            ),
+            "multipliers in the solver's own unit": (
+                "np.ldexp(solved.eqlin.marginals, by_row[:count] + by_column[-1])",
+                "solved.eqlin.marginals",
+                "scaling_is_undone_exactly",
+            ),
+            "a solver without a limit": (
+                '"time_limit": left',
+                '"time_limit": np.inf',
+                "the_solver_keeps_its_limits",
             ),
             "hulls without a floor": (
                 "for sign in (1, -1):",
@@ -174,7 +184,7 @@ PROOFS = (
         },
     )
     | mutants(
-        "reachability",
+        "searches",
         "reachability",
         {
             "images that leave the box": (
@@ -187,10 +197,33 @@ PROOFS = (
                 "wanted = aim",
                 "the_image_of_one_layer_is_the_nearest_to_the_minimum_norm[0]",
             ),
+        },
+    )
+    | mutants(
+        "exact",
+        "certificates",
+        {
+            "sums rounded to nearest": (
+                "return nearest if Fraction(nearest) >= number else float(np.nextafter(nearest, np.inf))",
+                "return nearest",
+                "sums_are_rounded_outwards_to_the_next_number",
+            ),
+        },
+    )
+    | mutants(
+        "reachability",
+        "reachability",
+        {
             "near enough is a yes": (
-                'answer = "yes" if distances[best] <= tolerance',
-                'answer = "yes" if distances[best] <= 1',
+                "near = distance <= tolerance and max(error_bounds(chain, image, target)) <= tolerance",
+                "near = distance <= 1",
                 "the_tolerance_parts_yes_from_no",
+            ),
+            "a yes that float64 gives alone": (
+                "near = distance <= tolerance and max(error_bounds(chain, image, target)) <= tolerance",
+                "near = distance <= tolerance",
+                "no_yes_rests_on_rounding",
+                "no_yes_of_large_weights_misses_its_tolerance[100000.0-4]",
             ),
             "a no that nobody checked": (
                 "if check_certificate(chain, target, claim, box)",
@@ -198,7 +231,7 @@ PROOFS = (
                 "a_claim_that_does_not_stand_the_check_is_no_answer",
             ),
             "hidden units beyond their range": (
-                "near = _nearest_input(step, _aim(step.activation, target, tolerance), *inner)",
+                "near = nearest_input(step, _aim(step.activation, target, tolerance), *inner)",
                 "near = step.subspaces.pinv(_aim(step.activation, target, tolerance) - step.bias)",
                 "a_minimum_norm_input_beyond_the_range_gives_way_to_the_nearest_within",
             ),
@@ -240,6 +273,16 @@ WHOLE_NETWORKS = mutants(
             "if False:",
             "bad_input_is_one_clear_error[training mode]",
         ),
+        "random parts let in": (
+            "atol=2.0**-26 * float(first.abs().max())",
+            "atol=float(first.abs().max()) + torch.inf",
+            "a_network_with_random_parts_is_refused",
+        ),
+        "converged by luck": (
+            "return Preimages(images, largest <= tolerance",
+            "return Preimages(images, errors <= tolerance",
+            "nothing_converges_by_rounding",
+        ),
         "errors that aren't relative": (
             "(miss / sizes).numpy()",
             "miss.numpy()",
@@ -266,9 +309,19 @@ WHOLE_NETWORKS = mutants(
             "the_check_is_exact_and_refuses_what_does_not_certify",
         ),
         "a gap of the wrong sign": (
-            "_Exact.of(-outputs) @ _Exact.of(target)",
-            "_Exact.of(outputs) @ _Exact.of(target)",
+            "Exact.of(-outputs) @ Exact.of(target)",
+            "Exact.of(outputs) @ Exact.of(target)",
             "the_radius_by_fractions",
+        ),
+        "a certificate that rounding spoils": (
+            "claims = [certificate, *_in_small_ratios(certificate)]",
+            "claims = [certificate]",
+            "equations_that_contradict_each_other_in_small_ratios_leave_no_image_at_all",
+        ),
+        "arrived by float64 alone": (
+            "<= Fraction(EXACT) ** 2 * length",
+            "<= Fraction(EXACT) ** 2 * length or True",
+            "no_walk_arrives_by_rounding",
         ),
         "a walk that goes through walls": (
             "if ends[first] >= 1:",
@@ -276,8 +329,8 @@ WHOLE_NETWORKS = mutants(
             "walks_reach_real_outputs_of_wide_networks[0]",
         ),
         "a chain that is none": (
-            "_one(target, _bends(chain).outputs",
-            "_one(target, chain.outputs",
+            "one_vector(target, _bends(chain).outputs",
+            "one_vector(target, chain.outputs",
             "inverse_doors/refused[walk, None for a chain]",
         ),
     },

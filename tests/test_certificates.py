@@ -14,9 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests.chains_zoo import ACTIVATIONS, random_chain
+from tests.chains_zoo import ACTIVATIONS, chain_of_any_scale, random_chain
+from tests.oracles import outputs_in_decimals
 from vsbook.activations import identity, tanh
-from vsbook.certificates import OutOfRange, Separation, _before, _largest, _pulled_back, as_box, check_certificate
+from vsbook.certificates import (
+    OutOfRange,
+    Separation,
+    _before,
+    _largest,
+    _pulled_back,
+    as_box,
+    check_certificate,
+    error_bounds,
+)
 from vsbook.chains import Chain, Step
 from vsbook.checks import BadInput
 from vsbook.reachability import reach
@@ -200,6 +210,29 @@ def test_one_unit_is_bounded_as_a_fine_grid_says(activation, v, c):
     bound = (c * f(a) - v * a).max() + (v * a).max()
     for above, proven in ((1e-4, True), (-1e-4, False)):
         assert check_certificate(chain, [c * (bound + above)], separation(0.0, [v], [c]), (-2, 3)) == proven
+
+
+# what an image's outputs are, in exact arithmetic
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_errors_are_those_of_a_hundred_digits(seed):
+    """At least the true ones, and no more than their last digits above; without rounding where graphs are straight."""
+    chain, names, generator = chain_of_any_scale(seed)
+    image, target = generator.standard_normal(chain.inputs), generator.standard_normal(chain.outputs)
+    outputs = outputs_in_decimals(chain, names, image)
+    size = max(1, *map(abs, outputs)) * Fraction(np.prod([1 + np.abs(step.weight).sum() for step in chain.steps]))
+    for output, wanted, bound in zip(outputs, target, error_bounds(chain, image, target), strict=True):
+        excess = bound - abs(output - Fraction(wanted))
+        assert -size / 10**90 <= excess <= size / 10**65
+    if set(names) <= {"identity", "relu", "leaky"}:
+        assert excess == 0 or abs(excess) < size / 10**90  # Decimals round, whole numbers don't
+
+
+def test_errors_beyond_float64_are_infinite_and_those_of_weights_of_any_size_exact():
+    first = layer([[1e300]], f=tanh()).steps[0]
+    assert error_bounds(Chain((first, *layer([[1e300]]).steps * 2)), [0.5], [0.0]) == [np.inf]
+    assert error_bounds(layer([[1e300, 1.0]]), [1.0, 1.0], [1e300]) == [1]
 
 
 # what is no certificate, and numbers at the ends of float64

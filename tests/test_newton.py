@@ -262,6 +262,65 @@ def test_no_matter_what_the_caller_has_switched_off(mode):
         np.testing.assert_array_equal(invert(network(), targets, starts, progress=False).images, expected)
 
 
+# what float64 can't tell, and what isn't a function
+
+
+def test_nothing_converges_by_rounding():
+    """1e16 + 1 is no float64: at (1, 1) it looks like 1e16, and the output like 0."""
+    model = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(1, 1)).double().eval()
+    for parameter, values in zip(model.parameters(), ([[1e16, 1.0]], [[1.0]], [-1e16]), strict=True):
+        parameter.data = torch.tensor(values, dtype=torch.float64)
+    found = invert(model, np.zeros((1, 1)), np.ones((1, 2)), progress=False)
+    assert found.errors[0] == 0 and not found.converged[0]
+
+
+class Dropping(nn.Module):
+    """Dropout as a function: in any mode, or as the mode says."""
+
+    def __init__(self, always):
+        super().__init__()
+        self.inner, self.always = network(), always
+
+    def forward(self, x):
+        return nn.functional.dropout(self.inner(x), 0.5, training=self.always or self.training)
+
+
+def test_a_network_with_random_parts_is_refused():
+    starts, targets = GENERATOR(14).uniform(0, 1, (5, 12)), outputs(network(), GENERATOR(15).uniform(0, 1, (5, 12)))
+    with pytest.raises(BadInput, match=r"training=self\.training"):
+        invert(Dropping(True).eval(), targets, starts, progress=False)
+    assert invert(Dropping(False).eval(), targets, starts, progress=False).converged.all()
+
+
+def test_random_parts_that_a_start_does_not_show_are_seen_at_the_end():
+    class Hidden(Dropping):
+        def forward(self, x):
+            return self.inner(nn.functional.dropout(x, 0.5, training=self.always))
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        targets = outputs(network(), GENERATOR(15).uniform(0, 1, (5, 12)))
+        assert not invert(Hidden(True).eval(), targets, np.zeros((5, 12)), progress=False).converged.any()
+
+
+class Reordered(nn.Module):
+    """Every second time it sums in another order, as threads may: no bit is promised."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.turn = network(), False
+
+    def forward(self, x):
+        self.turn = not self.turn
+        y = self.inner(x)
+        return y * (1 + 2.0**-52) if self.turn else y
+
+
+def test_a_network_whose_rounding_changes_is_taken():
+    starts, targets = GENERATOR(16).uniform(0, 1, (5, 12)), outputs(network(), GENERATOR(17).uniform(0, 1, (5, 12)))
+    assert invert(Reordered().eval(), targets, starts, progress=False).converged.all()
+
+
 # nothing changes
 
 

@@ -148,6 +148,18 @@ def test_dead_layers_and_equal_rows():
     assert invert_in_pattern(network, on, reached + np.array([0, 1]), start).radius == np.inf
 
 
+@pytest.mark.parametrize("ratio", [-1, 2, 3, 7 / 3])
+def test_equations_that_contradict_each_other_in_small_ratios_leave_no_image_at_all(ratio):
+    """Not even one far away: which multipliers prove it doesn't hang on the rounding of a sum."""
+    network = chain(0)
+    last = network.steps[-1]
+    last.weight[0] *= 3
+    last.weight[1] = np.round(3 * ratio) * last.weight[0] / 3  # of quarters: exactly
+    start = np.random.default_rng(0).normal(size=3)
+    found = invert_in_pattern(network, pattern(network, start), network(start)[0] + np.array([0, 1]), start)
+    assert found.radius == np.inf
+
+
 # certificates
 
 
@@ -225,6 +237,16 @@ def test_a_walk_that_has_arrived_and_one_that_is_cut_short():
     assert there.converged and there.patterns == 1 and there.distance == 0
     short = walk(network, network(np.zeros(784))[0], start, 3)
     assert not short.converged and short.patterns == 3 and np.isfinite(short.image).all()
+
+
+def test_no_walk_arrives_by_rounding():
+    """1e16 + 1 is no float64: at (1, 1) it looks like 1e16, and the output like 0."""
+    first = Step("a", np.array([[1e16, 1.0]]), np.zeros(1), relu())
+    network = Chain((first, Step("b", np.eye(1), np.array([-1e16]), identity())))
+    assert network([1.0, 1.0])[0] == 0
+    found = walk(network, [0.0], [1.0, 1.0], 5)
+    assert found.error == 0 and not found.converged
+    assert walk(network, [0.0], [1.0, 0.0], 5).converged
 
 
 # bad input

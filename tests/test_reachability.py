@@ -1,5 +1,8 @@
 """Three answers, each re-checked by another way: PyTorch's forward pass, a solver of SciPy, exact certificates."""
 
+import time
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -9,13 +12,16 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import linprog, minimize
 from torch import nn
 
-from tests.chains_zoo import ACTIVATIONS, random_chain
+from tests.chains_zoo import ACTIVATIONS, chain_of_any_scale, random_chain
+from tests.oracles import outputs_in_decimals
+from vsbook import relaxations
 from vsbook.activations import identity, leaky_relu, selu, sigmoid, softplus, tanh
 from vsbook.certificates import OutOfRange, Separation, check_certificate
 from vsbook.chains import Chain, Step
 from vsbook.checks import BadInput
 from vsbook.data import mnist
 from vsbook.reachability import reach, trace_back
+from vsbook.relaxations import nearest_output
 from vsbook.training import load
 
 laws = settings(deadline=None, derandomize=True, max_examples=60)
@@ -264,6 +270,100 @@ def test_numbers_at_the_ends_of_float64_leave_an_answer(chain, targets, box, ans
         assert answer.answer != "yes" or np.abs(chain(answer.image)[0] - target).max() == answer.distance
 
 
+def test_no_yes_rests_on_rounding():
+    """1e16 + 1 is no float64: at (1, 1) it looks like 1e16, and is 1 off."""
+    chain = Chain((layer([[1e16, 1.0]]).steps[0], layer([[1.0]]).steps[0]))
+    answers = [reach(chain, [1e16], starts=np.array([start]), tolerance=0.5)[0] for start in ([1.0, 1.0], [1.0, 0.0])]
+    assert [found.answer for found in answers] == ["undecided", "yes"] and answers[0].distance == 0
+
+
+@pytest.mark.parametrize("first", range(0, 80, 20))
+def test_answers_of_networks_of_any_scale_stand_exact_arithmetic(first):
+    """No yes that misses its tolerance, no proven distance that a known image is within."""
+    for seed in range(first, first + 20):
+        chain, names, generator = chain_of_any_scale(seed)
+        image, tolerance = generator.uniform(0, 1, chain.inputs), float(generator.choice([1e-8, 1e-5]))
+        target = chain(image)[0] + generator.choice([0, 0, 1]) * generator.standard_normal(chain.outputs)
+        (found,) = reach(chain, target, tolerance=tolerance, seconds=30)
+        wanted = [Fraction(number) for number in target]
+        exact = {
+            key: max(abs(y - t) for y, t in zip(outputs_in_decimals(chain, names, x), wanted, strict=True))
+            for key, x in (("found", found.image), ("known", image))
+        }
+        assert found.answer != "yes" or exact["found"] <= Fraction(tolerance), seed
+        assert min(exact.values()) >= Fraction(found.bound), seed
+
+
+@pytest.mark.parametrize(("size", "seed"), [(1e5, 4), (1e5, 6), (1e5, 12), (1e8, 4), (1e8, 6), (1e8, 12)])
+def test_no_yes_of_large_weights_misses_its_tolerance(size, seed):
+    """Float64 holds their outputs to a millionth or to whole numbers: within 1e-8 is an image by chance."""
+    chain, image = large(seed, size), np.random.default_rng(seed + 1000).uniform(0, 1, 3)
+    target = chain(image)[0]
+    (found,) = reach(chain, target)
+    misses = zip(outputs_in_decimals(chain, ["selu"] * 2, found.image), target, strict=True)
+    exact = max(abs(output - Fraction(number)) for output, number in misses)
+    assert found.answer == ("yes" if exact <= Fraction(1e-8) and found.distance <= 1e-8 else "undecided")
+
+
+# the linear programme and its limits
+
+
+def large(seed: int, size: float) -> Chain:
+    """3-3-2 with SELU, weights and biases of N(0, 1) times the size."""
+    generator, steps = np.random.default_rng(seed), []
+    for inputs, count in ((3, 3), (3, 2)):
+        weight = size * generator.standard_normal((count, inputs))
+        steps.append(Step(f"layer{len(steps) + 1}", weight, size * generator.standard_normal(count), selu()))
+    return Chain(tuple(steps))
+
+
+@pytest.mark.parametrize("size", [1e5, 1e6, 1e8])
+def test_the_programme_of_a_network_of_large_weights_has_an_answer(size):
+    """The solver goes round in a circle with such numbers, unless they are scaled."""
+    for seed in (16, 18, 19):
+        chain = large(seed, size)
+        image = np.random.default_rng(seed + 1000).uniform(0, 1, 3)
+        a = chain.steps[1].before(chain.steps[0].activation(chain.steps[0].before(image)))
+        ends, box = np.stack([a, a]), (np.zeros(3), np.ones(3))
+        relaxed = nearest_output(chain.steps, ends, np.ones((2, 2)), box, np.inf)
+        assert relaxed is not None
+        # an image has that output, and the solver's own tolerance is 1e-7 of the largest number
+        assert 0 <= relaxed.excess <= 1e-6 * np.abs(chain.steps[1].weight).sum() * np.abs(a).max()
+
+
+@pytest.mark.parametrize("power", [-30, 0, 10, 30, 60])
+def test_scaling_is_undone_exactly(power):
+    """y = 2^p (2^p x), x at most 1, asked for 3 2^2p: off by 2 2^2p, and each unit of y more is worth one of e."""
+    unit = 2.0**power
+    steps = layer([[unit]]).steps * 2
+    wanted = np.full((2, 1), 3 * unit**2)
+    relaxed = nearest_output(steps, wanted, np.ones((2, 1)), (np.zeros(1), np.ones(1)), np.inf)
+    assert relaxed.image == [1.0] and relaxed.excess == pytest.approx(2 * unit**2, rel=1e-12)
+    assert abs(relaxed.multipliers[-1][0]) == pytest.approx(1, rel=1e-12)
+
+
+def test_the_solver_keeps_its_limits(monkeypatch):
+    seen, solver = [], relaxations.linprog
+    monkeypatch.setattr(relaxations, "linprog", lambda *a, **k: seen.append(k["options"]) or solver(*a, **k))
+    task = layer([[1.0]]).steps, np.full((2, 1), 3.0), np.ones((2, 1)), (np.zeros(1), np.ones(1))
+    assert nearest_output(*task, time.monotonic() + 60) is not None
+    assert 0 < seen[0]["time_limit"] <= 60 and 0 < seen[0]["maxiter"] < 1000
+    assert nearest_output(*task, time.monotonic() - 1) is None and len(seen) == 1
+
+
+def test_what_has_run_out_of_time_is_undecided():
+    """The first start is looked at in any case; what needs no time is proven."""
+    chain, image = random_chain((3, 4, 2), ("tanh", "tanh"), 0), np.full(3, 0.5)
+    near, far = chain(image)[0], np.array([0.0, 1.5])
+    assert [found.answer for found in reach(chain, [near, far], seconds=0)] == ["yes", "no"]
+    (late,) = reach(chain, chain(np.array([0.2, 0.9, 0.4]))[0], seconds=0)
+    assert (late.answer, late.bound, late.certificate) == ("undecided", 0, None)
+    np.testing.assert_array_equal(late.image, image)
+    one = layer([[1.0, 1.0]])
+    assert reach(one, [3.0])[0].answer == "no" and reach(one, [3.0], seconds=0)[0].answer == "undecided"
+    assert trace_back(one, [3.0], (0, 1), seconds=0)[0].layers[0].answer == "undecided"
+
+
 # the book's networks
 
 
@@ -333,6 +433,9 @@ def test_the_way_back_through_the_books_networks():
         (lambda c: reach(c, np.zeros(3), tolerance=-1), "tolerance"),
         (lambda c: reach(c, np.zeros(3), starts=np.zeros((1, 2))), "last axis of 4"),
         (lambda c: reach(c.steps, np.zeros(3)), "Chain"),
+        (lambda c: reach(c, np.zeros(3), seconds=-1), "seconds"),
+        (lambda c: reach(c, np.zeros(3), seconds=np.inf), "seconds"),
+        (lambda c: trace_back(c, np.zeros(3), seconds="a"), "seconds"),
         (lambda c: reach(c, np.zeros((2, 2, 3))), "targets: expected .N, 3."),
         (lambda c: reach(c, np.zeros(3), starts=np.zeros((2, 2, 4))), "starts: expected .N, 4."),
         (lambda c: trace_back(c, np.zeros((2, 2, 3))), "targets: expected .N, 3."),

@@ -7,6 +7,7 @@ function.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import numpy as np
 import scipy.special
@@ -50,7 +51,8 @@ class Activation:
     """A function of one variable on all of R: its slope, its range, and its inverse where it has one.
 
     The range is the open interval (low, high). `function`, `slope` and `inverse_function` take arrays in float64;
-    `inverse_function` is None for a function that isn't one to one.
+    `inverse_function` is None for a function that isn't one to one. `precise` is the function of one Decimal, to the
+    digits of the context; None where the graph is straight on either side of 0, so that the slopes say it all.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Activation:
     function: Callable[[np.ndarray], np.ndarray]
     slope: Callable[[np.ndarray], np.ndarray]
     inverse_function: Callable[[np.ndarray], np.ndarray] | None
+    precise: Callable[[Decimal], Decimal] | None = None
 
     def __call__(self, x) -> Float[np.ndarray, "..."]:
         """f(x), elementwise, in float64. Raises BadInput where f(x) is beyond float64."""
@@ -109,6 +112,7 @@ def elu(alpha: float = 1.0, scale: float = 1.0) -> Activation:
         lambda x: np.where(x > 0, scale * x, edge * np.expm1(np.minimum(x, 0))),
         lambda x: np.where(x > 0, scale, edge * np.exp(np.minimum(x, 0))),
         lambda y: np.where(y > 0, y / scale, np.log1p(np.minimum(y, 0) / edge)),
+        lambda x: Decimal(scale) * x if x > 0 else Decimal(edge) * (x.exp() - 1),
     )
 
 
@@ -119,7 +123,15 @@ def selu() -> Activation:
 
 def tanh() -> Activation:
     """The hyperbolic tangent: range (-1, 1)."""
-    return Activation("Tanh", -1.0, 1.0, np.tanh, lambda x: 1 / np.cosh(np.clip(x, -350, 350)) ** 2, np.arctanh)
+    return Activation(
+        "Tanh",
+        -1.0,
+        1.0,
+        np.tanh,
+        lambda x: 1 / np.cosh(np.clip(x, -350, 350)) ** 2,
+        np.arctanh,
+        lambda x: (1 - 2 / ((2 * abs(x)).exp() + 1)).copy_sign(x),
+    )
 
 
 def sigmoid() -> Activation:
@@ -129,7 +141,15 @@ def sigmoid() -> Activation:
     [0.5, 0.75]
     """
     expit = scipy.special.expit
-    return Activation("Sigmoid", 0.0, 1.0, expit, lambda x: expit(x) * expit(-x), scipy.special.logit)
+    return Activation(
+        "Sigmoid",
+        0.0,
+        1.0,
+        expit,
+        lambda x: expit(x) * expit(-x),
+        scipy.special.logit,
+        lambda x: (x.exp() if x < 0 else Decimal(1)) / (1 + (-abs(x)).exp()),
+    )
 
 
 def leaky_relu(slope: float = 0.01) -> Activation:
@@ -163,6 +183,7 @@ def softplus(beta: float = 1.0) -> Activation:
         lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(beta * x))) / beta,  # beta * x may overflow
         lambda x: scipy.special.expit(beta * x),
         lambda y: y + np.log(np.maximum(-np.expm1(-beta * y), TINY)) / beta,  # beta * y may underflow
+        lambda x: max(x, Decimal(0)) + (1 + (-abs(Decimal(beta) * x)).exp()).ln() / Decimal(beta),
     )
 
 

@@ -1,4 +1,4 @@
-r"""Proofs that no image has a wanted output, and their check in arithmetic that rounds only to the safe side.
+r"""Proofs that no image has a wanted output, and that one has: in arithmetic that rounds only to the safe side.
 
 For any vectors $v_1, \dots, v_L$, one for each layer, and any image $x$ in the box, with $a_k = W_k h_{k-1} + b_k$,
 $h_k = f_k(a_k)$ and $h_0 = x$,
@@ -13,6 +13,7 @@ Source: Farkas (1902); Dvijotham et al. (2018), A dual approach to scalable veri
 """
 
 from dataclasses import dataclass
+from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from numbers import Integral
 
@@ -22,12 +23,17 @@ from jaxtyping import Float
 from vsbook.activations import Activation
 from vsbook.chains import Chain, Step
 from vsbook.checks import BadInput, as_real, as_vectors, instance_of, number
+from vsbook.exact import Exact
 
-__all__ = ["OutOfRange", "Separation", "as_box", "check_certificate"]
+__all__ = ["OutOfRange", "Separation", "as_box", "check_certificate", "error_bounds", "one_vector"]
 
 # of a value or a slope of an activation, relative: some 256 units in the last place, NumPy's functions err by a few
 MARGIN = 2.0**-44
 TINY = 1e-300  # where a value is too small for that
+# Decimals of a value that isn't exact, and by how much it may err, relative to the largest of its layer: the ten
+# decimals between leave room for the few roundings of a formula. Overflow is infinite, as it should be.
+PRECISE, DOUBT = Context(prec=80, traps=[]), 1e-70
+GROWN = 1 + 2.0**-30  # covers the rounding of a float64 sum of a million terms, none of them negative
 # on the negative and on the positive side: 1 convex, 0 linear, -1 concave; all of them grow
 CURVATURE = {
     "Identity": (0, 0),
@@ -86,6 +92,18 @@ def as_box(box, length: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray,
     return low, high
 
 
+def one_vector(values, length: int, name: str) -> Float[np.ndarray, " n"]:
+    """A single vector of that length as float64, or `BadInput`.
+
+    >>> one_vector([1, 2], 2, "target")
+    array([1., 2.])
+    """
+    vector = as_vectors(values, length, name)
+    if vector.ndim != 1:
+        raise BadInput(f"{name}: expected one vector of {length} numbers, got shape {vector.shape}; pass one at a time")
+    return vector
+
+
 def check_certificate(chain: Chain, target, certificate, box=(0.0, 1.0)) -> bool:
     """Does it prove that no image in the box has an output within `certificate.distance` of the target?
 
@@ -111,9 +129,7 @@ def check_certificate(chain: Chain, target, certificate, box=(0.0, 1.0)) -> bool
     >>> check_certificate(Chain((step,)), [3.0], Separation((np.array([1.0]),), 1.5))
     False
     """
-    target = as_vectors(target, instance_of(chain, Chain, "chain").outputs, "target")
-    if target.ndim != 1:
-        raise BadInput(f"target: expected one vector, got shape {target.shape}; pass one at a time")
+    target = one_vector(target, instance_of(chain, Chain, "chain").outputs, "target")
     low, high = as_box(box, chain.inputs)
     if not isinstance(certificate, (OutOfRange, Separation)) or not _is_distance(certificate.distance):
         return False
@@ -122,6 +138,45 @@ def check_certificate(chain: Chain, target, certificate, box=(0.0, 1.0)) -> bool
         return _is_outside(chain.steps[-1].activation, target, certificate.unit, distance)
     with np.errstate(over="ignore", invalid="ignore"):  # what leaves float64 becomes an infinite bound: no proof
         return _separates(chain.steps, target, certificate.multipliers, distance, (low, high))
+
+
+def error_bounds(chain: Chain, image, target) -> list[Fraction | float]:
+    """How far each output of an image lies from the target at most, in exact arithmetic with the weights as they are.
+
+    Sums of products are exact, and so are activations that are straight on either side of 0. The others are computed to
+    80 decimals, and what they may err by is followed through the layers; a bound beyond float64 is infinite.
+
+    Raises:
+        BadInput: unless the image (n,) and the target (m,) are one vector each, of the chain's inputs and outputs.
+
+    >>> from vsbook.activations import identity
+    >>> chain = Chain((Step("sum", np.array([[1e16, 1.0]]), np.zeros(1), identity()),))
+    >>> chain([1.0, 1.0])[0], error_bounds(chain, [1.0, 1.0], [1e16])  # 1e16 + 1 is no float64
+    (array([1.e+16]), [Fraction(1, 1)])
+    """
+    x = Exact.of(one_vector(image, instance_of(chain, Chain, "chain").inputs, "image"))
+    wanted, doubts = -Exact.of(one_vector(target, chain.outputs, "target")), np.zeros(chain.inputs)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for step in chain.steps:
+            before = Exact.of(step.weight) @ x + Exact.of(step.bias)
+            x, doubts = _applied(step.activation, before, GROWN * (np.abs(step.weight) @ doubts))
+    misses = zip((x + wanted).fractions, doubts, strict=True)
+    return [abs(miss) + Fraction(doubt) if np.isfinite(doubt) else np.inf for miss, doubt in misses]
+
+
+def _applied(f: Activation, a: Exact, doubts: np.ndarray) -> tuple[Exact, np.ndarray]:
+    """f(a), and by how much it may err where a may by `doubts`: f is steepest at 0 or far out."""
+    doubts = doubts * f.slope(np.array([-1e300, 0.0, 1e300])).max()
+    if f.precise is None:
+        slopes = Exact.of(f.slope(np.array([-1.0, 1.0])))
+        return Exact(np.where(a.whole < 0, *slopes.whole) * a.whole, a.exponent + slopes.exponent), doubts
+    with localcontext(PRECISE):
+        unit = Decimal(2) ** a.exponent
+        values = [f.precise(Decimal(n) * unit) for n in a.whole]
+        size = float(max(map(abs, values))) - f.low + float(f.function(np.zeros(1))[0])
+        bits = 256 - int(np.frexp(size)[1])
+        whole = [int((value * Decimal(2) ** bits).to_integral_value()) for value in values]
+    return Exact(np.array(whole, dtype=object), -bits), GROWN * (doubts + DOUBT * size)
 
 
 def _is_distance(value) -> bool:
@@ -180,33 +235,10 @@ def _bound(steps: tuple[Step, ...], vectors: list[np.ndarray], low: np.ndarray, 
 # sums of products, exactly
 
 
-def _exact(values: np.ndarray) -> tuple[np.ndarray, int]:
-    """Whole numbers n (as Python's, of any size) and an exponent e with values = n 2^e."""
-    mantissas, exponents = np.frexp(values)
-    exponents = np.where(values == 0, 0, exponents - 53)
-    least = int(exponents.min())
-    shifts = np.where(values == 0, 0, exponents - least)
-    return np.ldexp(mantissas, 53).astype(np.int64).astype(object) * 2 ** shifts.astype(object), least
-
-
-def _rounded_up(whole: np.ndarray, exponent: int) -> np.ndarray:
-    """The smallest float64 at or above each n 2^e."""
-    return np.array([_float_above(Fraction(n) * Fraction(2) ** exponent) for n in whole])
-
-
-def _float_above(number: Fraction) -> float:
-    try:
-        nearest = float(number)
-    except OverflowError:
-        return np.inf if number > 0 else -np.finfo(np.float64).max
-    return nearest if Fraction(nearest) >= number else float(np.nextafter(nearest, np.inf))
-
-
 def _pulled_back(W: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """W' v between two float64 vectors; they agree where it is a float64."""
-    (W, e_W), (v, e_v) = _exact(W), _exact(v)
-    whole = v @ W
-    return -_rounded_up(-whole, e_W + e_v), _rounded_up(whole, e_W + e_v)
+    product = Exact.of(v) @ Exact.of(W)
+    return -(-product).rounded_up(), product.rounded_up()
 
 
 def _most(c_low: np.ndarray, c_high: np.ndarray, low: np.ndarray, high: np.ndarray) -> Fraction | float:
@@ -234,10 +266,9 @@ def _before(step: Step, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, 
 def _largest(A: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """The largest A x over the box, row by row, rounded up."""
     endless = ((A > 0) & np.isposinf(high) | (A < 0) & np.isneginf(low)).any(axis=1)
-    ends, e_x = _exact(np.where(np.isinf([low, high]), 0.0, [low, high]))
-    A, e_A = _exact(A)
-    sums = np.maximum(A, 0) @ ends[1] + np.minimum(A, 0) @ ends[0]
-    return np.where(endless, np.inf, _rounded_up(sums, e_A + e_x))
+    factors, ends = Exact.of(A), Exact.of(np.where(np.isinf([low, high]), 0.0, [low, high]))
+    sums = np.maximum(factors.whole, 0) @ ends.whole[1] + np.minimum(factors.whole, 0) @ ends.whole[0]
+    return np.where(endless, np.inf, Exact(sums, factors.exponent + ends.exponent).rounded_up())
 
 
 # activations, enclosed

@@ -24,6 +24,7 @@ __all__ = ["STARTS", "Preimages", "invert", "starting_images"]
 
 BATCH = 250  # images at a time; more take more memory and no less time
 SHORTEST = 2.0**-30  # step length at which the line search gives up
+NUDGES, NUDGE = 3, 2.0**-50  # copies of a network that show how rounding moves its outputs, and the weights' share
 STARTS = ("class average", "nearest training image", "another digit")
 
 
@@ -31,7 +32,8 @@ STARTS = ("class average", "nearest training image", "another digit")
 class Preimages:
     """Images that a network maps to given outputs, or as near as the steps came.
 
-    `images` have the shape of the starts and the unit of pixels. `converged`: whether the output was reached.
+    `images` have the shape of the starts and the unit of pixels. `converged`: whether the output was reached, and is
+    when the network is asked again and its weights move by their rounding: what float64 can't tell isn't reached.
     `steps`: Jacobians that were taken. `errors`: relative forward errors, the distance of the image's output to the
     target over the length of the target (over 1 for a target of zeros); infinite where the output isn't finite.
     `distances`: from the start to the image, at most the largest of float64.
@@ -63,8 +65,8 @@ def invert(
         progress: show a bar with the images that are done.
 
     Raises:
-        BadInput: for a network in training mode, with weights that aren't finite, or one that can't be copied,
-            differentiated or run in float64; for arrays that aren't finite or of other shapes.
+        BadInput: for a network in training mode, with weights that aren't finite or parts that are random, or one that
+            can't be copied, differentiated or run in float64; for arrays that aren't finite or of other shapes.
 
     Source: equation (5) of the paper with J^+ in the place of W^+.
 
@@ -78,16 +80,18 @@ def invert(
     with torch.inference_mode(False):  # whatever the caller has switched on: no gradient knows tensors made in it
         network = _network(model)
         _fits(network, targets, starts)
-        parts = []
+        nudged, parts = [_nudged(network, seed) for seed in range(NUDGES)], []
         with tqdm(total=len(targets), unit="image", disable=not progress, mininterval=0.5, leave=False) as bar:
             for first in range(0, len(targets), BATCH):
                 batch = slice(first, first + BATCH)
-                parts.append(_invert(network, targets[batch], starts[batch], tolerance, max_steps))
-                bar.update(len(parts[-1][0]))
-    images, steps, errors = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+                _says_it_again(network, starts[batch])
+                found = _invert(network, targets[batch], starts[batch], tolerance, max_steps)
+                parts.append((*found, found[2] + _doubts(network, nudged, found[0], targets[batch])))
+                bar.update(len(found[0]))
+    images, steps, errors, largest = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     with np.errstate(over="ignore"):
         distances = np.minimum(lengths((images - starts).reshape(len(starts), -1)), np.finfo(np.float64).max)
-    return Preimages(images, errors <= tolerance, steps, errors, distances)
+    return Preimages(images, largest <= tolerance, steps, errors, distances)
 
 
 def _arrays(targets, starts) -> tuple[np.ndarray, np.ndarray]:
@@ -132,6 +136,46 @@ def _fits(network: nn.Module, targets: np.ndarray, starts: np.ndarray) -> None:
         )
 
 
+def _says_it_again(network: nn.Module, starts: np.ndarray) -> None:
+    """Ask twice. The rounding of sums in another order leaves half of the digits alone; dropout doesn't."""
+    x = torch.from_numpy(starts)
+    with torch.no_grad():
+        first, second = network(x), network(x)
+    if not torch.allclose(first, second, rtol=0, atol=2.0**-26 * float(first.abs().max()), equal_nan=True):
+        raise BadInput(
+            "model: expected the same output for the same image, got another one when asked again; take out what is "
+            "random, or let it follow the mode: dropout(x, p, training=self.training)"
+        )
+
+
+def _nudged(network: nn.Module, seed: int) -> nn.Module:
+    """A copy whose weights are off by a few units in the last place, up or down: what rounding amounts to.
+
+    A sum of products, rounded, is the exact one of weights that are off by so little (Wilkinson's backward error).
+    """
+    nudged, generator = copy.deepcopy(network), np.random.default_rng(seed)
+    with torch.no_grad():
+        for weight in (*nudged.parameters(), *nudged.buffers()):
+            if weight.is_floating_point():  # a count stays as it is
+                weight.data = weight * torch.from_numpy(1 + NUDGE * generator.choice([-1.0, 1.0], tuple(weight.shape)))
+    return nudged
+
+
+def _doubts(network: nn.Module, nudged: list[nn.Module], images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """How far the outputs move, asked again and by copies with nudged weights: (N,), relative to the targets."""
+    x = torch.from_numpy(images)
+    with torch.no_grad():
+        said = network(x)
+        moves = [lengths((again(x) - said).numpy()) for again in (network, *nudged)]
+    return np.nan_to_num(np.max(moves, axis=0), nan=np.inf) / _sizes(targets)
+
+
+def _sizes(targets: np.ndarray) -> np.ndarray:
+    """Lengths of the targets; 1 for one of zeros."""
+    sizes = lengths(targets)
+    return np.where(sizes > 0, sizes, 1.0)
+
+
 def _linearised(network: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Outputs (N, m) and Jacobians (N, m, n) at images (N, ...): one pass forward, and one back for each output."""
     with torch.enable_grad():
@@ -162,9 +206,7 @@ def _misses(network: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch
 
 def _invert(network, targets, starts, tolerance, max_steps) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images, steps and relative errors of one batch; whoever is done or stuck is no longer computed."""
-    targets, x = torch.from_numpy(targets), torch.from_numpy(starts).clone()
-    sizes = torch.from_numpy(lengths(targets.numpy()))
-    sizes = torch.where(sizes > 0, sizes, 1.0)
+    sizes, targets, x = torch.from_numpy(_sizes(targets)), torch.from_numpy(targets), torch.from_numpy(starts).clone()
     miss, steps = _misses(network, x, targets), torch.zeros(len(x), dtype=torch.int64)
     left = torch.arange(len(x))
     for _ in range(max_steps):
@@ -185,7 +227,7 @@ def _line_search(network, targets, x, miss, left, directions) -> torch.Tensor:
     """
     length, waiting = 1.0, torch.arange(len(left))
     moved = torch.zeros(len(left), dtype=torch.bool)
-    while len(waiting) and length > SHORTEST:
+    while len(waiting) and length > SHORTEST:  # thirty times at most
         chosen = left[waiting]
         trial = x[chosen] + length * directions[waiting]
         finite = trial.flatten(1).isfinite().all(dim=1).reshape(-1, *[1] * (x.ndim - 1))

@@ -13,8 +13,10 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Bool, Float
 
+from vsbook.certificates import error_bounds, one_vector
 from vsbook.chains import Chain
-from vsbook.checks import BadInput, as_vectors, instance_of, whole_number
+from vsbook.checks import BadInput, instance_of, whole_number
+from vsbook.exact import Exact
 from vsbook.subspaces import FourSubspaces
 
 __all__ = ["Certificate", "Piece", "PieceInverse", "Walk"]
@@ -25,6 +27,7 @@ EXACT = 1e-9  # relative forward error of a solution, and by how much of a pixel
 BLANK = 1e-12  # a length that counts as zero, where lengths are around 1
 FAR = 1e-7  # one over the distance beyond which a solution is not told from none
 RESTS = 5  # steps within one polytope after which a walk has come as near as it can
+RATIO = 1000  # the largest denominator of numbers that are taken to be in small ratios
 WIDE = 1e6  # an image of 784 pixels in [0, 1] is at most 28 long: a certificate that excludes more than this counts
 
 
@@ -77,7 +80,7 @@ def pattern(chain: Chain, image) -> Bool[np.ndarray, " K"]:
     >>> pattern(Chain.of(create("fcnn5_relu", 0).eval()), np.ones(784)).shape
     (672,)
     """
-    x, signs = _one(image, _bends(chain).inputs, "image"), []
+    x, signs = one_vector(image, _bends(chain).inputs, "image"), []
     for step in chain.steps:
         before = step.before(x)
         signs += [before > 0] if step.activation.name in BENDING else []
@@ -118,16 +121,41 @@ def invert_in_pattern(chain: Chain, pattern, target, start) -> PieceInverse:
     Source: Lawson and Hanson, Solving Least Squares Problems, chapter 23.
     """
     piece = affine_piece(chain, pattern)
-    target, start = _one(target, chain.outputs, "target"), _one(start, chain.inputs, "start")
+    target, start = one_vector(target, chain.outputs, "target"), one_vector(start, chain.inputs, "start")
     basis = _seen(chain)  # nothing else has an effect, so nothing else moves
     equations = piece.A @ basis, target - piece.c - piece.A @ start
     found, certificate = _least_distance(*equations, piece.G @ basis, piece.h - piece.G @ start)
     if found is not None:
         image = start + basis @ found
         error, distance = _relative(chain(image)[0] - target, target), float(np.linalg.norm(image - start))
-        return PieceInverse(image, error, distance) if error <= EXACT else PieceInverse()
-    radius = check_infeasible(chain, pattern, target, certificate) if certificate else 0.0
-    return PieceInverse(certificate=certificate, radius=radius) if radius >= WIDE else PieceInverse()
+        return PieceInverse(image, error, distance) if _reached(chain, image, target, error) else PieceInverse()
+    claims = [certificate, *_in_small_ratios(certificate)] if certificate else []
+    radii = [check_infeasible(chain, pattern, target, claim) for claim in claims]
+    if max(radii, default=0.0) < WIDE:
+        return PieceInverse()
+    return PieceInverse(certificate=claims[int(np.argmax(radii))], radius=max(radii))
+
+
+def _reached(chain: Chain, image: np.ndarray, target: np.ndarray, error: float) -> bool:
+    """Whether the relative error is at most `EXACT`, in float64 and in exact arithmetic."""
+    if error > EXACT:
+        return False
+    length = sum(Fraction(number) ** 2 for number in target) or 1
+    return sum(bound**2 for bound in error_bounds(chain, image, target)) <= Fraction(EXACT) ** 2 * length
+
+
+def _in_small_ratios(certificate: Certificate) -> list[Certificate]:
+    """The certificate without its rounding, where its numbers are as few small whole ones to each other; or none."""
+    numbers = np.concatenate([certificate.units, certificate.outputs])
+    largest = np.abs(numbers).max()
+    if not 0 < largest < np.inf:
+        return []
+    ratios = [Fraction(number).limit_denominator(RATIO) for number in numbers / largest]
+    whole = math.lcm(*(ratio.denominator for ratio in ratios))
+    if whole > 2**50:  # float64 holds each product
+        return []
+    units, outputs = np.split(np.array([float(ratio * whole) for ratio in ratios]), [len(certificate.units)])
+    return [Certificate(units, outputs)]
 
 
 def _seen(chain: Chain) -> np.ndarray:
@@ -191,20 +219,20 @@ def check_infeasible(chain: Chain, pattern, target, certificate: Certificate) ->
     Raises:
         BadInput: as `affine_piece`, or for a certificate of another shape.
     """
-    layers, target = _layers(chain, pattern), _one(target, chain.outputs, "target")
+    layers, target = _layers(chain, pattern), one_vector(target, chain.outputs, "target")
     bending = sum(len(on) for _, on, _ in layers if on is not None)
-    units = _one(instance_of(certificate, Certificate, "certificate").units, bending, "certificate.units")
-    outputs = _one(certificate.outputs, chain.outputs, "certificate.outputs")
+    units = one_vector(instance_of(certificate, Certificate, "certificate").units, bending, "certificate.units")
+    outputs = one_vector(certificate.outputs, chain.outputs, "certificate.outputs")
     slack = EXACT * math.hypot(*target) * math.hypot(*outputs)
     if (units < 0).any() or not math.isfinite(slack):
         return 0.0
-    gap, row = _Exact.of(-outputs) @ _Exact.of(target), _Exact.of(outputs)
+    gap, row = Exact.of(-outputs) @ Exact.of(target), Exact.of(outputs)
     for step, on, slopes in reversed(layers):
         if on is not None:
             units, here = units[: -len(on)], units[len(units) - len(on) :]
-            row = _Exact.of(slopes) * row + _Exact.of(np.where(on, -here, here))
-        gap += row @ _Exact.of(step.bias)
-        row = row @ _Exact.of(step.weight)
+            row = Exact.of(slopes) * row + Exact.of(np.where(on, -here, here))
+        gap += row @ Exact.of(step.bias)
+        row = row @ Exact.of(step.weight)
     gap, square = gap.fraction - Fraction(slack), (row @ row).fraction
     if gap <= 0 or not square:
         return 0.0 if gap <= 0 else math.inf
@@ -212,42 +240,13 @@ def check_infeasible(chain: Chain, pattern, target, certificate: Certificate) ->
 
 
 @dataclass(frozen=True)
-class _Exact:
-    """Numbers of float64 as whole ones over a power of two, whose sums and products are never rounded."""
-
-    whole: np.ndarray  # Python's integers
-    bits: int
-
-    @classmethod
-    def of(cls, array: np.ndarray) -> "_Exact":
-        ratios = [value.as_integer_ratio() for value in array.ravel().tolist()]
-        bits = max(below.bit_length() for _, below in ratios) - 1
-        whole = np.array([above << (bits + 1 - below.bit_length()) for above, below in ratios], dtype=object)
-        return cls(whole.reshape(array.shape), bits)
-
-    @property
-    def fraction(self) -> Fraction:
-        return Fraction(self.whole, 2**self.bits)
-
-    def __matmul__(self, other: "_Exact") -> "_Exact":
-        return _Exact(self.whole @ other.whole, self.bits + other.bits)
-
-    def __mul__(self, other: "_Exact") -> "_Exact":
-        return _Exact(self.whole * other.whole, self.bits + other.bits)
-
-    def __add__(self, other: "_Exact") -> "_Exact":
-        bits = max(self.bits, other.bits)
-        return _Exact(self.whole * 2 ** (bits - self.bits) + other.whole * 2 ** (bits - other.bits), bits)
-
-
-@dataclass(frozen=True)
 class Walk:
     """A way from polytope to polytope towards an image of the target.
 
     `image`: where it ended, with its relative forward `error` and its `distance` from the start; `converged`: whether
-    the target was reached. `patterns`: how many polytopes it went through, the first included, and `last` the pattern
-    of the last one. `certificate`: of a walk that did not converge, that the last pattern holds no image of the target;
-    of that pattern alone, and None where there is no such certificate.
+    the target was reached, in float64 and in exact arithmetic. `patterns`: how many polytopes it went through, the
+    first included, and `last` the pattern of the last one. `certificate`: of a walk that did not converge, that the
+    last pattern holds no image of the target; of that pattern alone, and None where there is no such certificate.
     """
 
     image: Float[np.ndarray, " n"]
@@ -276,10 +275,11 @@ def walk(chain: Chain, target, start, max_patterns: int = 3000) -> Walk:
     >>> found.converged, found.error < 1e-9
     (True, True)
     """
-    target, start = _one(target, _bends(chain).outputs, "target"), _one(start, chain.inputs, "start")
+    target, start = one_vector(target, _bends(chain).outputs, "target"), one_vector(start, chain.inputs, "start")
     left = whole_number(max_patterns, "max_patterns", 1)
     place, patterns = _Place(chain, pattern(chain, start), start, np.array([], dtype=int)), 1
-    resting = 0  # steps in a row that stayed within a polytope: rounding alone keeps them from the target
+    # each turn either counts a polytope or rests; resting in a row means that rounding alone keeps x from the target
+    resting = 0
     while _relative(chain(place.x)[0] - target, target) > EXACT / 10 and resting < RESTS:
         place, direction, switched = place.way_on(target)
         patterns += switched
@@ -289,8 +289,9 @@ def walk(chain: Chain, target, start, max_patterns: int = 3000) -> Walk:
         patterns += crossed
         resting = 0 if crossed or switched else resting + 1
     error = _relative(chain(place.x)[0] - target, target)
-    certificate = None if error <= EXACT else invert_in_pattern(chain, place.on, target, start).certificate
-    return Walk(place.x, error <= EXACT, error, math.dist(place.x, start), patterns, place.on, certificate)
+    converged = _reached(chain, place.x, target, error)
+    certificate = None if converged else invert_in_pattern(chain, place.on, target, start).certificate
+    return Walk(place.x, converged, error, math.dist(place.x, start), patterns, place.on, certificate)
 
 
 @dataclass(frozen=True)
@@ -372,13 +373,6 @@ def _bends(chain: Chain) -> Chain:
         came = ", ".join(sorted(names))
         raise BadInput(f"chain: expected ReLU or leaky ReLU as activations, got {came}; invert it as a whole")
     return chain
-
-
-def _one(values, length: int, name: str) -> np.ndarray:
-    vector = as_vectors(values, length, name)
-    if vector.ndim != 1:
-        raise BadInput(f"{name}: expected one vector of {length} numbers, got shape {vector.shape}; pass one at a time")
-    return vector
 
 
 def _layers(chain: Chain, pattern) -> list[tuple]:

@@ -4,36 +4,37 @@ Source: section 2.4 of the paper, equation (5) and the ideal outputs: an output 
 still have no image, since the layers before it have ranges of their own, and pixels run from 0 to 1.
 """
 
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from vsbook.activations import Activation, identity
-from vsbook.certificates import OutOfRange, Separation, as_box, check_certificate
+from vsbook.activations import Activation
+from vsbook.certificates import OutOfRange, Separation, as_box, check_certificate, error_bounds
 from vsbook.chains import Chain, Step
 from vsbook.checks import BadInput, as_rows, instance_of, number
 from vsbook.relaxations import nearest_output
+from vsbook.searches import gap, nearest_input, search
 
 __all__ = ["Reach", "Trace", "reach", "trace_back"]
 
-STEPS, BACKTRACKS = 200, 12  # of a search, and attempts at each step
-HEAVIEST = 1e12  # the residual's weight, over the first one
+SECONDS = 3600.0  # a target: some sixty times what one of the book's networks takes at most
 ROUNDS, GIVE = 12, 1e-3  # of linear programmes for one layer; a small step of the distance
 FAR = 1e9  # stands for infinity in a linear programme
 SHARES = 1 - 1e-9, 1 - 1e-6, 0.999, 0.99, 0.9, 0.5  # of a distance that floats claim, to stand an exact check
-STALLED = 1e-4  # a search that gains less than this share in a step, after twenty, has arrived
 
 
 @dataclass(frozen=True)
 class Reach:
     """What is known of one target.
 
-    `answer` is 'yes': `image` lies in the box, and its output is within `tolerance` of the target; 'no':
-    `certificate` proves that no image's is; or 'undecided'. In each case `image` is the best found, `distance` the
-    largest difference of its output from the target, and `bound` a distance below which, as is proven, no image comes:
-    0 where nothing is.
+    `answer` is 'yes': `image` lies in the box, and its output is within `tolerance` of the target, in float64 and in
+    exact arithmetic; 'no': `certificate` proves that no image's is; or 'undecided'. In each case `image` is the best
+    found, `distance` the largest difference of its output from the target, in float64, and `bound` a distance below
+    which, as is proven, no image comes: 0 where nothing is.
     """
 
     answer: str
@@ -57,16 +58,23 @@ class Trace:
 
 
 def reach(
-    chain: Chain, targets, box=(0.0, 1.0), tolerance: float = 1e-8, starts=None, progress: bool = False
+    chain: Chain,
+    targets,
+    box=(0.0, 1.0),
+    tolerance: float = 1e-8,
+    starts=None,
+    progress: bool = False,
+    seconds: float = SECONDS,
 ) -> tuple[Reach, ...]:
     r"""Is there an image $x$ in the box with $f_L(W_L \cdots f_1(W_1 x + b_1) \cdots + b_L) = $ target?
 
     One layer asks for a point of a polytope: the image nearest to that of equation (5), or a vector of Farkas' lemma
     from a linear programme. Several layers are not a convex problem: 'yes' comes from a search (Levenberg-Marquardt
     within the box), 'no' from a convex relaxation of the activations between bounds of their inputs, layer by layer. A
-    relaxation that contains the target says nothing. No 'no' is given that `check_certificate` refuses. The linear
-    programme sees no distance below some 1e-7: a target so near to what is reachable may stay undecided. So may one of
-    a single layer without box, unless the rows of W that depend on each other cancel exactly.
+    relaxation that contains the target says nothing. No 'no' is given that `check_certificate` refuses, and no 'yes'
+    that `error_bounds` does. The linear programme sees no distance below some 1e-7: a target so near to what is
+    reachable may stay undecided. So may one of a single layer without box, unless the rows of W that depend on each
+    other cancel exactly.
 
     Args:
         chain: the network; its last activation needs an inverse.
@@ -75,26 +83,30 @@ def reach(
         tolerance: how far an output may lie from its target, in any number.
         starts: (K, inputs) images to search from, for several layers; left out, three grey ones.
         progress: show a bar with the time left.
+        seconds: the time for each target. What is proven by then stands; the rest is undecided.
 
     Raises:
         BadInput: for a last activation without inverse, targets of another length or not finite, a box whose sides
-            don't satisfy low < high, or a tolerance that isn't above 0.
+            don't satisfy low < high, a tolerance that isn't above 0, or a time that isn't finite.
 
     Source: section 2.4 of the paper.
 
+    >>> from vsbook.activations import identity
     >>> layer = Step("sum", np.array([[1.0, 1.0]]), np.zeros(1), identity())
     >>> yes, no = reach(Chain((layer,)), [[1.0], [3.0]])
     >>> yes.answer, yes.image, no.answer, no.certificate.multipliers, round(no.bound, 3)
     ('yes', array([0.5, 0.5]), 'no', (array([1.]),), 1.0)
     """
     targets = _targets(chain, targets)
-    (low, high), tolerance = as_box(box, chain.inputs), _tolerance(tolerance)
+    (low, high), tolerance, seconds = as_box(box, chain.inputs), _tolerance(tolerance), number(seconds, "seconds")
     starts = _grey(low, high) if starts is None else as_rows(starts, chain.inputs, "starts")
     bar = tqdm(targets, unit="target", disable=not progress, leave=False)
-    return tuple(_reach(chain, target, (low, high), tolerance, np.clip(starts, low, high)) for target in bar)
+    return tuple(_reach(chain, target, (low, high), tolerance, np.clip(starts, low, high), seconds) for target in bar)
 
 
-def trace_back(chain: Chain, targets, box=None, tolerance: float = 1e-8, margin: float = 1e-6) -> tuple[Trace, ...]:
+def trace_back(
+    chain: Chain, targets, box=None, tolerance: float = 1e-8, margin: float = 1e-6, seconds: float = SECONDS
+) -> tuple[Trace, ...]:
     r"""Equation (5) with its freedom used: back through each layer to the nearest input that can be an output.
 
     Of all $h$ with $W h + b = f^{-1}(\text{Out})$ the one nearest to the minimum-norm $W^+ (f^{-1}(\text{Out}) - b)$
@@ -106,6 +118,7 @@ def trace_back(chain: Chain, targets, box=None, tolerance: float = 1e-8, margin:
         box: (low, high) of the pixels, numbers or vectors; None for all images.
         tolerance: how far a layer's output may lie from what is wanted, in any number.
         margin: the distance kept from the ends of a range, where the inverse runs to infinity.
+        seconds: the time for each target, as for `reach`.
 
     Raises:
         BadInput: for an activation without inverse, a margin that leaves nothing of a range, and as `reach`.
@@ -122,7 +135,8 @@ def trace_back(chain: Chain, targets, box=None, tolerance: float = 1e-8, margin:
     for step in chain.steps:
         _invertible(step.activation)
     sides, tolerance, margin = as_box(box, chain.inputs), _tolerance(tolerance), _margin(chain, margin)
-    return tuple(_trace(chain.steps, target, sides, tolerance, margin) for target in targets)
+    seconds = number(seconds, "seconds")
+    return tuple(_trace(chain.steps, target, sides, tolerance, margin, seconds) for target in targets)
 
 
 def _targets(chain: Chain, targets) -> np.ndarray:
@@ -157,32 +171,35 @@ def _grey(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # a step that leaves float64 is no good, and answers are checked
-def _reach(chain: Chain, target: np.ndarray, box: tuple, tolerance: float, starts: np.ndarray) -> Reach:
-    f = chain.steps[-1].activation
+def _reach(chain: Chain, target, box: tuple, tolerance: float, starts: np.ndarray, seconds: float) -> Reach:
+    f, until = chain.steps[-1].activation, time.monotonic() + seconds
     if len(chain.steps) == 1:
-        images = [_nearest_input(chain.steps[0], _aim(f, target, tolerance), *box)]
+        images = [nearest_input(chain.steps[0], _aim(f, target, tolerance), *box)]
     else:
-        images = _search(chain, target, _aims(f, target, tolerance), box, tolerance, starts)
-    return _answer(chain, target, box, box, tolerance, images)
+        images = search(chain, _aims(f, target, tolerance), box, tolerance / 100, starts, until)
+    return _answer(chain, target, box, box, tolerance, images, until)
 
 
-def _answer(chain: Chain, target: np.ndarray, box: tuple, inner: tuple, tolerance: float, images: list) -> Reach:
+def _answer(chain: Chain, target, box: tuple, inner: tuple, tolerance: float, images: Iterable, until: float) -> Reach:
     """'yes' if an image is good enough, 'no' if it can be proven for the box, else 'undecided'."""
-    found = _best(chain, target, tolerance, images)
-    if found.answer == "yes":
-        return found
-    certificate, proposed = _certificate(chain, target, box, tolerance)
-    found = _best(chain, target, tolerance, [*images, *(np.clip(image, *inner) for image in proposed)])
+    judged = []
+    for image in images:
+        judged.append(_judged(chain, target, tolerance, image))
+        if judged[-1].answer == "yes":
+            return judged[-1]
+    certificate, proposed = _certificate(chain, target, box, tolerance, until)
+    judged += [_judged(chain, target, tolerance, np.clip(image, *inner)) for image in proposed]
+    found = min(judged, key=lambda one: (one.answer != "yes", one.distance))
     if certificate is None:
         return found
     return replace(found, answer="no", bound=certificate.distance, certificate=certificate)
 
 
-def _best(chain: Chain, target: np.ndarray, tolerance: float, images: list) -> Reach:
-    distances = [float(np.abs(_gap(chain, (target, target), x)).max()) for x in images]  # one by one, as a check does
-    best = int(np.argmin(distances))
-    answer = "yes" if distances[best] <= tolerance else "undecided"
-    return Reach(answer, images[best], distances[best], 0.0, None, tolerance)
+def _judged(chain: Chain, target: np.ndarray, tolerance: float, image: np.ndarray) -> Reach:
+    """'yes' where float64 says so, one by one, as a check does, and exact arithmetic too; else 'undecided'."""
+    distance = float(np.abs(gap(chain, (target, target), image)).max())
+    near = distance <= tolerance and max(error_bounds(chain, image, target)) <= tolerance
+    return Reach("yes" if near else "undecided", image, distance, 0.0, None, tolerance)
 
 
 def _aim(f: Activation, target: np.ndarray, tolerance: float) -> np.ndarray:
@@ -198,126 +215,25 @@ def _aims(f: Activation, target: np.ndarray, tolerance: float) -> tuple[np.ndarr
     return np.where(inside > target, -np.inf, aim), np.where(inside < target, np.inf, aim)
 
 
-# one layer: the nearest input within bounds
-
-
-def _nearest_input(step: Step, aim: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Of all x in the box with W x + b = aim the nearest to the minimum-norm one; else about the least residual."""
-    wanted = aim - step.bias
-    centre = step.subspaces.pinv(wanted)
-    y, weight, before = np.zeros(len(wanted)), _weight(step.weight), np.inf
-    for _ in range(14):  # the method of multipliers: y gathers, and the residual weighs more from round to round
-        x, y = _damped(step.weight, wanted, low, high, centre, weight, y)
-        residual = np.abs(wanted - step.weight @ x).max()
-        if residual <= 1e-14 * (1 + np.abs(wanted).max()) or residual > 0.9 * before:
-            break
-        weight, before = 10 * weight, residual
-    return x
-
-
-def _weight(A: np.ndarray) -> float:
-    """Of the residual against the distance, to begin with, in the scale of A."""
-    size = min(np.linalg.norm(A, 2), 1e150) ** 2
-    return 10 / size if size > 1e-200 else 1.0  # a network may be constant about an image
-
-
-def _damped(A, wanted, low, high, centre, weight: float, start) -> tuple[np.ndarray, np.ndarray]:
-    """The x in the box with the least |x - centre|^2 / 2 + weight |wanted - A x + start / weight|^2 / 2, and its y.
-
-    Newton's method on the dual problem: x = clip(centre + A'y) is piecewise linear in y, which has few numbers.
-    """
-    unit = 2.0 ** np.round(np.log2(weight) / 2)  # brings numbers to the size of 1, and rounds nothing
-    A, wanted, weight, start = unit * A, unit * wanted, weight / unit / unit, start / unit
-
-    def at(y):
-        x = np.clip(centre + y @ A, low, high)
-        gap = wanted - A @ x
-        return x, gap, ((x - centre) @ (x - centre)) / 2 + y @ gap - (y - start) @ (y - start) / (2 * weight)
-
-    y, (x, gap, value) = start, at(start)
-    for _ in range(60):
-        slope = gap - (y - start) / weight
-        if np.abs(slope).max() <= 1e-14 * (1e-3 * unit + np.abs(wanted).max()):
-            break
-        free = A[:, (x > low) & (x < high)]
-        try:
-            step, share = np.linalg.solve(free @ free.T + np.eye(len(y)) / weight, slope), 1.0
-        except np.linalg.LinAlgError:  # weights of 1e160
-            break
-        trial = at(y + step)
-        while not trial[2] >= value + 1e-4 * share * (slope @ step) and share > 1e-6:  # NaN halves the step too
-            share /= 2
-            trial = at(y + share * step)
-        if not np.isfinite(trial[2]):
-            break
-        y, (x, gap, value) = y + share * step, trial
-    return x, y * unit
-
-
 @np.errstate(over="ignore", invalid="ignore")
-def _trace(steps: tuple[Step, ...], target: np.ndarray, box: tuple, tolerance: float, margin: float) -> Trace:
-    layers = []
+def _trace(steps: tuple[Step, ...], target, box: tuple, tolerance: float, margin: float, seconds: float) -> Trace:
+    layers, until = [], time.monotonic() + seconds
     for at in range(len(steps) - 1, -1, -1):
         step, f = steps[at], steps[at - 1].activation
         whole = box if at == 0 else as_box((f.low, f.high), step.weight.shape[1])
         inner = box if at == 0 else (whole[0] + margin, whole[1] - margin)
-        near = _nearest_input(step, _aim(step.activation, target, tolerance), *inner)
-        layers.append(_answer(Chain((step,)), target, whole, inner, tolerance, [near]))
+        near = nearest_input(step, _aim(step.activation, target, tolerance), *inner)
+        layers.append(_answer(Chain((step,)), target, whole, inner, tolerance, [near], until))
         target = layers[-1].image
         if layers[-1].answer != "yes":
             return Trace(tuple(layers), None)
     return Trace(tuple(layers), target)
 
 
-# several layers: a search within the box
-
-
-def _search(chain: Chain, target: np.ndarray, aims: tuple, box: tuple, tolerance: float, starts: np.ndarray) -> list:
-    """The images that the starts lead to, up to the first whose output is near enough."""
-    last = replace(chain.steps[-1], activation=identity())
-    before, images = Chain((*chain.steps[:-1], last)), []
-    for start in starts:
-        images.append(_walk(before, aims, *box, tolerance / 100, start))
-        if _best(chain, target, tolerance, images[-1:]).answer == "yes":
-            break
-    return images
-
-
-def _walk(chain: Chain, aims: tuple, low: np.ndarray, high: np.ndarray, goal: float, x: np.ndarray) -> np.ndarray:
-    """Levenberg-Marquardt: the network's tangent plane at x in its place, and a step within the box that pays."""
-    gap, weight = _gap(chain, aims, x), 0.0
-    for count in range(STEPS):
-        if not goal < np.abs(gap).max() < np.inf or not np.isfinite(J := chain.jacobian(x)[0]).all():
-            break
-        weight = min(weight, HEAVIEST * _weight(J)) if count else _weight(J)
-        for _ in range(BACKTRACKS):
-            new, _ = _damped(J, gap + J @ x, low, high, x, weight, np.zeros(len(gap)))
-            left = _gap(chain, aims, new)
-            if left @ left < gap @ gap:
-                break
-            weight /= 8
-        else:
-            break
-        stalled = count > 20 and left @ left > (1 - STALLED) * (gap @ gap)
-        x, gap, weight = new, left, 8 * weight
-        if stalled:
-            break
-    return x
-
-
-def _gap(chain: Chain, aims: tuple, x: np.ndarray) -> np.ndarray:
-    """From the output to the nearest number between the aims; infinite where the network leaves float64."""
-    try:
-        output = chain(x)[0]
-    except BadInput:
-        return np.full(chain.outputs, np.inf)
-    return np.clip(output, *aims) - output
-
-
 # a certificate, from a linear programme
 
 
-def _certificate(chain: Chain, target: np.ndarray, box: tuple, tolerance: float) -> tuple:
+def _certificate(chain: Chain, target: np.ndarray, box: tuple, tolerance: float, until: float) -> tuple:
     """What proves the 'no', if it stands the check, else None; and images that came up on the way."""
     f, images = chain.steps[-1].activation, []
     beyond = np.maximum(f.low - target, target - f.high)
@@ -325,11 +241,11 @@ def _certificate(chain: Chain, target: np.ndarray, box: tuple, tolerance: float)
     if beyond[unit] > tolerance:
         claims = [OutOfRange(unit, float(beyond[unit]) * (1 - 1e-9)), OutOfRange(unit, tolerance)]
     else:
-        claims, images = _separations(chain, target, box, tolerance)
+        claims, images = _separations(chain, target, box, tolerance, until)
     return next((claim for claim in claims if check_certificate(chain, target, claim, box)), None), images
 
 
-def _separations(chain: Chain, target: np.ndarray, box: tuple, tolerance: float) -> tuple[list, list]:
+def _separations(chain: Chain, target, box: tuple, tolerance: float, until: float) -> tuple[list, list]:
     """Separations to try, the strongest first, and the relaxation's images where the relaxation is the network itself.
 
     What parts the target leaves a distance d. What parts all that is within d of the target, ends of ranges weighed
@@ -342,7 +258,7 @@ def _separations(chain: Chain, target: np.ndarray, box: tuple, tolerance: float)
         ends, further = _ends(f, target, distance), _ends(f, target, distance + GIVE)
         # within a thousand of each other, and at first all alike: the programme's own tolerance is no finer
         pace = np.clip(np.abs(further - ends) / GIVE, 1e-3, 1e3) if distance else np.ones_like(ends)
-        relaxed = nearest_output(steps, ends, pace, inner)
+        relaxed = nearest_output(steps, ends, pace, inner, until)
         if relaxed is None:
             break
         v = relaxed.multipliers[-1]
@@ -384,7 +300,7 @@ def _least(v: np.ndarray, ends: np.ndarray) -> float:
 def _parted(f: Activation, target: np.ndarray, v: np.ndarray, bound: float) -> float:
     """The largest distance around the target that v parts from what has v . a <= bound."""
     near, far = 0.0, 1.0
-    while _least(v, _ends(f, target, far)) > bound and far < FAR:
+    while _least(v, _ends(f, target, far)) > bound and far < FAR:  # thirty times at most
         near, far = far, 2 * far
     for _ in range(60):
         middle = (near + far) / 2

@@ -7,6 +7,7 @@ Source: Farkas' lemma and linear programming duality; Ehlers (2017) for the hull
 """
 
 import itertools
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ __all__ = ["Relaxed", "nearest_output"]
 
 POINTS = 5  # of an activation's graph, evenly between the bounds: few, since the checker takes the whole graph
 NEAR = np.array([-2.0, -1.0, 0.0])  # and where it bends
+PLAIN = 16  # powers of two up to which a programme's numbers stay as they are
+ITERATIONS = 10  # of the solver, for each row and column: it takes one or two, or turns in a circle
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Relaxed:
     image: Float[np.ndarray, " n"]
 
 
-def nearest_output(steps: tuple[Step, ...], ends, pace, box) -> Relaxed | None:
+def nearest_output(steps: tuple[Step, ...], ends, pace, box, until: float) -> Relaxed | None:
     """The least e >= 0 for which an a_L of the relaxation lies between ends[0] - e pace[0] and ends[1] + e pace[1].
 
     Unknowns of the linear programme: the image, a and h = f(a) of each layer, a_L, and e. Between bounds of a, h lies
@@ -44,6 +47,7 @@ def nearest_output(steps: tuple[Step, ...], ends, pace, box) -> Relaxed | None:
         ends: (2, outputs), what a_L should lie between.
         pace: (2, outputs), above 0, how fast each end gives way.
         box: (low, high), vectors; for several layers finite.
+        until: when `time.monotonic` says so, the solver gives up.
     """
     wide, count = 2 * len(steps) + 1, sum(len(step.bias) for step in steps)
     layers = [_row(wide, {2 * k: step.weight, 2 * k + 1: -np.eye(len(step.bias))}) for k, step in enumerate(steps)]
@@ -53,22 +57,56 @@ def nearest_output(steps: tuple[Step, ...], ends, pace, box) -> Relaxed | None:
         return None
     eye = np.eye(len(ends[0]))
     sides = [_row(wide, {wide - 2: sign * eye, wide - 1: -p[:, None]}) for sign, p in zip((-1, 1), pace, strict=True)]
-    rows = sparse.block_array([*layers, *hulls, *sides], format="csr")
+    rows = sparse.block_array([*layers, *hulls, *sides], format="coo")
+    right = np.concatenate([*(-step.bias for step in steps), *limits, -ends[0], ends[1]])
+    sizes = [np.where(np.isinf(pair), 1.0, np.abs(pair)).max(axis=1) for pair in bounds]
+    sizes.append(np.abs(steps[-1].weight) @ sizes[-1])
+    bounds = np.concatenate([*bounds, [[-np.inf, np.inf]] * len(eye), [[0.0, np.inf]]])
     # where an input has one bound only, multipliers must have one sign there; this makes sure of it despite rounding
     tilt = 1e-6 * (np.isneginf(box[0]).astype(float) - np.isposinf(box[1]))
-    solved = linprog(
-        np.concatenate([tilt, np.zeros(rows.shape[1] - len(tilt) - 1), [1.0]]),
-        rows[count:],
-        np.concatenate([*limits, -ends[0], ends[1]]),
-        rows[:count],
-        -np.concatenate([step.bias for step in steps]),
-        np.concatenate([*bounds, [[-np.inf, np.inf]] * len(eye), [[0.0, np.inf]]]),
-        method="highs-ds" if len(steps) == 1 else "highs-ipm",
-    )
+    costs = np.concatenate([tilt, np.zeros(rows.shape[1] - len(tilt) - 1), [1.0]])
+    scales = _scales(rows, np.concatenate([*sizes, [sizes[-1].max()]]))
+    method = "highs-ds" if len(steps) == 1 else "highs-ipm"
+    found = _solved(costs, rows, right, bounds, count, scales, method, until)
+    if found is None:
+        return None
+    x, y = found
+    cuts = np.cumsum([len(step.bias) for step in steps])[:-1]
+    return Relaxed(tuple(np.split(y, cuts)), float(x[-1]), x[: len(tilt)])
+
+
+def _scales(rows, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Exponents of two for the rows and the columns, whose unknowns are of these sizes; 0 for all that is usual."""
+    by_column = _unusual(np.frexp(np.where(np.isfinite(sizes), sizes, 1.0))[1])
+    largest = np.full(rows.shape[0], -(2**20))
+    np.maximum.at(largest, rows.row, np.frexp(rows.data)[1] + by_column[rows.col])
+    return -_unusual(largest), by_column
+
+
+def _unusual(exponents: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(exponents) > PLAIN, exponents, 0)
+
+
+def _solved(costs, rows, right, bounds, count: int, scales: tuple, method: str, until: float) -> tuple | None:
+    """The x with the least costs, the first `count` rows equations and the others <=, and the equations' multipliers.
+
+    Powers of two bring very large and very small numbers to the size of 1, and round nothing: the solver's tolerances
+    know no units, and without it may go round in a circle. It has a limit of steps and one of time.
+    """
+    by_row, by_column = scales
+    entries = np.ldexp(rows.data, by_row[rows.row] + by_column[rows.col])
+    rows = sparse.csr_array((entries, (rows.row, rows.col)), rows.shape)
+    right, bounds = np.ldexp(right, by_row), np.ldexp(bounds, -by_column[:, None])
+    left = until - time.monotonic()
+    if left <= 0 or not (np.isfinite(entries).all() and np.isfinite(right).all()):
+        return None
+    options = {"maxiter": ITERATIONS * sum(rows.shape), "time_limit": left}
+    upper, equal = (rows[count:], right[count:]), (rows[:count], right[:count])
+    solved = linprog(costs, *upper, *equal, bounds, method=method, options=options)
     if solved.status != 0:
         return None
-    cuts = np.cumsum([len(step.bias) for step in steps])[:-1]
-    return Relaxed(tuple(np.split(solved.eqlin.marginals, cuts)), float(solved.x[-1]), solved.x[: len(tilt)])
+    # a multiplier is what a row's limit is worth in costs, and these are in the unit of the last column
+    return np.ldexp(solved.x, by_column), np.ldexp(solved.eqlin.marginals, by_row[:count] + by_column[-1])
 
 
 def _hulls(steps: tuple[Step, ...], low: np.ndarray, high: np.ndarray, wide: int) -> tuple[list, list, list]:
