@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import vsbook
-from tests.planted import INVERSE_MAPS, Mutant
+from tests.planted import INVERSE_MAPS, SPECTRA, Mutant
 
 ROOT = Path(vsbook.__file__).parent.parent
 
@@ -570,6 +570,7 @@ MUTANTS = {
         ["tests/test_doors.py::test_the_command_line_prints_one_line_and_exits_with_2[unknown claim]"],
     ),
     **INVERSE_MAPS,
+    **SPECTRA,
 }
 
 
