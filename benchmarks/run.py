@@ -10,7 +10,7 @@ import timeit
 import numpy as np
 import scipy.linalg
 
-from benchmarks import ideal, newton
+from benchmarks import arrangement, ideal, newton
 from vsbook.nullmodel import sampled_spectra
 from vsbook.subspaces import FourSubspaces
 
@@ -63,5 +63,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    arrangement.main()
     ideal.main()
     newton.main()

@@ -1,4 +1,4 @@
-"""Faults for `test_mutants` to plant in the rooms of inverse maps, and what a fault is."""
+"""Faults for `test_mutants` to plant in the rooms of inverse maps and of many spectra, and what a fault is."""
 
 from typing import NamedTuple
 
@@ -476,6 +476,63 @@ COUPLINGS = mutants(
             "return coordinates[:, :LOGITS], coordinates[:, LOGITS:]",
             "return coordinates[:, -LOGITS:], coordinates[:, :-LOGITS]",
             "logits_are_seven_times_the_means_of_ten_maps",
+        ),
+    },
+)
+
+SPECTRA = mutants(
+    "arrangement",
+    "arrangement",
+    {
+        "pieces without signs": (
+            ".reshape(self.places), _signs(generator, self.places)",
+            ".reshape(self.places), np.ones(self.places)",
+            "tall_and_wide_matrices_by_copies_written_out[(1100, 2)--sphericity]",
+        ),
+        "pieces that stay in their places": (
+            "return generator.permutation(len(self.pieces)).reshape(self.places)",
+            "return self.unmoved()[0]",
+            "arrangement_of_tall_matrices_is_found[columns of different size]",
+        ),
+        "rows cut in the order they have": (
+            "A = _signs(generator, (len(A), 1)) * generator.permutation(A)",
+            "A = _signs(generator, (len(A), 1)) * A",
+            "tall_and_wide_matrices_by_copies_written_out[(1100, 2)--sphericity]",
+        ),
+        "rows left over that stay": (
+            "[part.moved(generator) for part in parts]",
+            "[parts[0].moved(generator), parts[1].unmoved()]",
+            "tall_and_wide_matrices_by_copies_written_out[(1100, 2)--sphericity]",
+        ),
+        "squares whatever is lost": (
+            "if squares[0] > SQUARED * squares[-1]:",
+            "if squares[0] > 0:",
+            "tall_and_wide_matrices_by_copies_written_out[(1599, 3)-large-sphericity]",
+        ),
+        "squares that leave the range": (
+            " / np.abs(A).max()  #",
+            "  #",
+            "tall_and_wide_matrices_by_copies_written_out[(512, 2)-huge-sphericity]",
+        ),
+        "p-values of all layers left as they are": (
+            "holm([test.p_value for test in tests.values()]).tolist()",
+            "[test.p_value for test in tests.values()]",
+            "other_shapes_are_tested_as_ever",
+        ),
+        "single columns tested": (
+            "if (reason := nothing_to_test(A))}",
+            "if not A.any() and (reason := nothing_to_test(A))}",
+            "what_has_nothing_to_test_is_skipped_with_a_reason",
+        ),
+    },
+) | mutants(
+    "nullmodel",
+    "nullmodel",
+    {
+        "squares of singular values out of range": (
+            "1 / np.sqrt(((spectra / spectra[..., :1]) ** 2).mean(axis=-1))",
+            "spectra[..., 0] / np.sqrt((spectra**2).mean(axis=-1))",
+            "statistics_know_no_scale",
         ),
     },
 )

@@ -20,6 +20,7 @@ from torch import nn
 import evidence.invertible
 from vsbook import (
     activations,
+    arrangement,
     checks,
     cli,
     data,
@@ -87,6 +88,8 @@ ARRAY_DOORS = {
     "line_share": (kernels.line_share, (9,)),
     "shuffled_spectra": (lambda v: nullmodel.shuffled_spectra(v, 2, RNG), (2, 3)),
     "spectrum_test": (lambda v: nullmodel.spectrum_test(v, 2, RNG), (2, 3)),
+    "spectrum_tests": (lambda v: arrangement.spectrum_tests({"own": v}, 2, RNG, progress=False), (2, 3)),
+    "nothing_to_test": (nullmodel.nothing_to_test, (2, 3)),
     "identifiability, one of two": (lambda v: nullmodel.identifiability([v, np.eye(2, 3)]), (2, 3)),
     "Chain": (CHAIN, (3,)),
     "Chain.layer_outputs": (CHAIN.layer_outputs, (3,)),
@@ -275,6 +278,7 @@ REFUSED = {
             "bases of a line": lambda g: nullmodel.sampled_bases(1, 2, g),
             "shuffled": lambda g: nullmodel.shuffled_spectra(np.eye(3), 2, g),
             "spectrum test": lambda g: nullmodel.spectrum_test(np.eye(3), 2, g),
+            "spectrum tests": lambda g: arrangement.spectrum_tests({"own": np.eye(3)}, 2, g, progress=False),
         }.items()
         for g in (None, 0, np.random)
     },
@@ -614,7 +618,7 @@ def test_the_import_loads_neither_torch_nor_matplotlib():
     assert done.stdout.strip() == b"[]", done.stderr
 
 
-@pytest.mark.parametrize("room", ["subspaces", "kernels", "nullmodel", "activations", "checks"])
+@pytest.mark.parametrize("room", ["subspaces", "kernels", "nullmodel", "arrangement", "activations", "checks"])
 def test_the_numpy_rooms_load_no_torch(room):
     code = f"import sys, vsbook.{room}; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True)

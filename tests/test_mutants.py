@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import vsbook
-from tests.planted import INVERSE_MAPS, STORED, Mutant
+from tests.planted import INVERSE_MAPS, SPECTRA, STORED, Mutant
 
 ROOT = Path(vsbook.__file__).parent.parent
 
@@ -637,6 +637,7 @@ MUTANTS = {
         ["tests/test_plots.py::test_several_images_are_not_one[shape0]"],
     ),
     **INVERSE_MAPS,
+    **SPECTRA,
     **STORED,
 }
 

@@ -2,7 +2,8 @@
 
 Importing `vsbook` loads nothing else; each room is imported by its own name:
 
-- pure NumPy: `vsbook.subspaces`, `vsbook.kernels`, `vsbook.activations`, `vsbook.nullmodel`
+- pure NumPy: `vsbook.subspaces`, `vsbook.kernels`, `vsbook.activations`, `vsbook.nullmodel`,
+  `vsbook.arrangement`
 - data and networks: `vsbook.data`, `vsbook.models`, `vsbook.invertible`
 - networks as matrices, and training: `vsbook.layers`, `vsbook.training`, `vsbook.chains`
 - from an output back to an image: `vsbook.inversion`, `vsbook.reachability` (proofs: `vsbook.certificates`),

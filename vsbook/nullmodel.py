@@ -25,6 +25,7 @@ __all__ = [
     "holm",
     "identifiability",
     "marchenko_pastur_edges",
+    "nothing_to_test",
     "p_value",
     "random_subspace",
     "sampled_bases",
@@ -221,7 +222,7 @@ def sphericity(spectra) -> Float[np.ndarray, "*batch"]:
 
 def _strength(spectra) -> Float[np.ndarray, "*batch"]:
     spectra = _checked_spectra(spectra)
-    return spectra[..., 0] / np.sqrt((spectra**2).mean(axis=-1))
+    return 1 / np.sqrt(((spectra / spectra[..., :1]) ** 2).mean(axis=-1))  # no square leaves the range of float64
 
 
 STATISTICS = {"sphericity": sphericity, "condition number": condition_number, "strength of the first": _strength}
@@ -244,7 +245,8 @@ def spectrum_test(A, draws: int, generator: np.random.Generator, statistic: str 
     exactly for independent entries of any *one* law that is symmetric about zero: normal, uniform, heavy-tailed. What
     it rejects is arrangement: columns or rows of different size, or a direction that many of them share, a common mean
     included. A rejection doesn't say which: rows that differ in size alone, without any direction, are rejected too. It
-    can't see a structure that leaves all singular values alike.
+    can't see a structure that leaves all singular values alike. For many matrices, and for tall ones of a million
+    entries, there is `vsbook.arrangement.spectrum_tests`.
 
     Args:
         A: (m, n), any unit; the statistics are free of scale.
@@ -262,14 +264,27 @@ def spectrum_test(A, draws: int, generator: np.random.Generator, statistic: str 
     0.01
     """
     A, measure = as_matrix(A).astype(np.float64), STATISTICS[one_of(statistic, STATISTICS, "statistic")]
-    if min(A.shape) < 2 or not A.any():
-        raise BadInput(
-            f"A: expected two rows and columns and some energy, got shape {A.shape}; there is nothing to test"
-        )
+    if reason := nothing_to_test(A):
+        raise BadInput(f"A: expected a spectrum to test, got shape {A.shape}, where {reason}; leave it out")
     # both by one algorithm: where zeros are lost in rounding, they are lost alike
     observed = measure(np.linalg.svd(A, compute_uv=False))
     null = measure(shuffled_spectra(A, draws, generator))
     return NullTest(statistic, float(observed), null, p_value(observed, null))
+
+
+def nothing_to_test(A) -> str:
+    """Why the spectrum of A (m, n) has nothing that a test could look at; empty if it has.
+
+    Raises:
+        BadInput: if A isn't a finite real matrix.
+
+    >>> nothing_to_test([[0, 0], [0, 0]])
+    'all entries are zero'
+    """
+    A = as_matrix(A)
+    if min(A.shape) < 2:
+        return "a single row or column has one singular value, and none to compare it with"
+    return "" if A.any() else "all entries are zero"
 
 
 def p_value(observed: float, null) -> float:
