@@ -30,7 +30,7 @@ class Exact:
         exponents = np.where(values == 0, 0, exponents - 53)
         least = int(exponents.min())
         shifts = np.where(values == 0, 0, exponents - least)
-        return cls(np.ldexp(mantissas, 53).astype(np.int64).astype(object) * 2 ** shifts.astype(object), least)
+        return cls(np.ldexp(mantissas, 53).astype(np.int64).astype(object) << shifts.astype(object), least)
 
     @property
     def fraction(self) -> Fraction:
