@@ -5,20 +5,18 @@ outputs, and asks again to find the nearest for each class. For ResNet18 each im
 authors' code; there it is timed on a sample, and both are compared by the time an image takes.
 """
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.pairs import ratio
 from vsbook.data import mnist_split
 from vsbook.ideal import BATCH, ideal_outputs, nearest_outputs, output_statistics
 from vsbook.training import load
 
 NETWORKS = {"fcnn1": (50_000, 5_000, 1), "fcnn5": (50_000, 5_000, 1), "resnet18": (1_000, 20, 32)}
 READING = "own minima"
-REPEATS = 3
+PAIRS = 5  # fewer, since each takes long
 
 
 def ours(model: nn.Module, images: np.ndarray) -> np.ndarray:
@@ -43,16 +41,6 @@ def peer(model: nn.Module, images: np.ndarray, copies: int) -> np.ndarray:
     return best.numpy()
 
 
-def seconds(function: Callable, *arguments) -> float:
-    """The best of several runs."""
-    found = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        function(*arguments)
-        found.append(time.perf_counter() - started)
-    return min(found)
-
-
 def main() -> None:
     """Print one line a network: how much longer an image takes the peer, and whether both find the same images."""
     images = mnist_split(0).train.images
@@ -61,8 +49,13 @@ def main() -> None:
     for name, (many, few, copies) in NETWORKS.items():
         model = load(name)
         same = (ours(model, images[:few]) == peer(model, images[:few], copies)).all()
-        each = seconds(peer, model, images[:few], copies) / few, seconds(ours, model, images[:many]) / many
-        print(f"{name:>12}  {each[0] / each[1]:20.0f}  {f'{few} and {many}':>22}  {copies:6}  {same}")
+        found = ratio(
+            lambda model=model, few=few, copies=copies: peer(model, images[:few], copies),
+            lambda model=model, many=many: ours(model, images[:many]),
+            (few, many),
+            PAIRS,
+        )
+        print(f"{name:>12}  {found!s:>20}  {f'{few} and {many}':>22}  {copies:6}  {same}")
 
 
 if __name__ == "__main__":

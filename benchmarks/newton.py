@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.ideal import seconds
+from benchmarks.pairs import ratio
 from vsbook.data import mnist_split
 from vsbook.newton import BATCH, STARTS, invert, starting_images
 from vsbook.training import load, logits
@@ -19,6 +19,7 @@ from vsbook.training import load, logits
 NETWORKS = ("fcnn1", "fcnn5", "fcnn5_leaky_relu")
 MANY, FEW = 1000, 50
 GOAL = 1e-10
+PAIRS = 5  # fewer, since each takes long
 
 
 def batched(model: nn.Module, targets: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -55,11 +56,13 @@ def main() -> None:
         model = load(name)
         targets = logits(copy.deepcopy(model).double(), split.test.images[:MANY]).numpy()
         starts = starting_images(STARTS[0], model, targets, split.train)
-        few = model, targets[:FEW], starts[:FEW]
-        ours = seconds(batched, model, targets, starts) / MANY
-        ratios = [seconds(peer, *few) / FEW / ours for peer in (singly, plainly)]
+        few, many = (model, targets[:FEW], starts[:FEW]), (model, targets, starts)
+        ratios = [
+            ratio(lambda peer=peer, few=few: peer(*few), lambda many=many: batched(*many), (FEW, MANY), PAIRS)
+            for peer in (singly, plainly)
+        ]
         difference = np.abs(batched(*few) - plainly(*few)).max()
-        print(f"{name:>18}  {ratios[0]:25.1f}  {ratios[1]:20.1f}  {difference:10.0e}")
+        print(f"{name:>18}  {ratios[0]!s:>25}  {ratios[1]!s:>20}  {difference:10.0e}")
     print(f"{MANY} outputs in batches, {FEW} one at a time")
 
 

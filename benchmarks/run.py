@@ -1,21 +1,20 @@
-"""Ratios against peers, side by side in one run: `make bench`. Seconds on a shared machine mean little, ratios more.
+"""Ratios against peers, side by side in one run: `make bench`, some ten minutes.
 
-The peer makes the same four bases with SciPy's `orth` and `null_space`, which factor the matrix once for each. For
-sampled spectra the peer draws the whole matrices, where ours draws their triangular factors. The searches of `ideal`
-and the inversions of `newton` follow.
+The four bases have two peers: NumPy's full SVD, which holds all four, and SciPy's `orth` and `null_space`, which factor
+the matrix once for each. For sampled spectra the peer draws the whole matrices, where ours draws their triangular
+factors. The spectra of all layers, the searches of `ideal` and the inversions of `newton` follow.
 """
-
-import timeit
 
 import numpy as np
 import scipy.linalg
+import torch
 
 from benchmarks import arrangement, ideal, newton
+from benchmarks.pairs import PAIRS, ratio
 from vsbook.nullmodel import sampled_spectra
 from vsbook.subspaces import FourSubspaces
 
 SHAPES = [(10, 784), (256, 784), (128, 256), (4096, 9)]
-REPEATS = 5
 DRAWS = 50
 
 
@@ -25,7 +24,14 @@ def ours(A: np.ndarray) -> tuple[np.ndarray, ...]:
     return S.row_space, S.null_space, S.column_space, S.left_null_space
 
 
-def peer(A: np.ndarray) -> tuple[np.ndarray, ...]:
+def full(A: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The same four, as parts of one full SVD."""
+    U, s, Vh = np.linalg.svd(A, full_matrices=True)
+    r = int((s > np.finfo(A.dtype).eps * max(A.shape) * s[0]).sum())
+    return Vh[:r].T, Vh[r:].T, U[:, :r], U[:, r:]
+
+
+def apart(A: np.ndarray) -> tuple[np.ndarray, ...]:
     """The same four, each by SciPy."""
     return tuple(f(B) for B in (A.T, A) for f in (scipy.linalg.orth, lambda M: scipy.linalg.null_space(M.T)))
 
@@ -41,24 +47,28 @@ def sampled(A: np.ndarray) -> np.ndarray:
     return sampled_spectra(A.shape, 1.0, DRAWS, np.random.default_rng(0))
 
 
-def seconds(function, A: np.ndarray) -> float:
-    """The best of several runs."""
-    return min(timeit.repeat(lambda: function(A), number=1, repeat=REPEATS))
+def difference(A: np.ndarray, peer) -> float:
+    """Of the projectors onto the four subspaces, the largest."""
+    return max(float(np.abs(P @ P.T - Q @ Q.T).max()) for P, Q in zip(ours(A), peer(A), strict=True))
 
 
 def main() -> None:
-    """Print one line a shape: how much longer the peer takes, and by how much the results differ."""
-    print(f"{'shape':>12}  {'SciPy / ours':>12}  {'largest difference of projectors':>34}")
+    """Print one line a shape: how much longer the peers take, and by how much the results differ."""
+    print(f"medians of {PAIRS} pairs (and quartiles) of the peer's time over ours; {torch.get_num_threads()} threads")
+    print(
+        f"\n{'shape':>12}  {'full SVD / ours':>20}  {'SciPy, one by one / ours':>24}  largest difference of projectors"
+    )
     for shape in SHAPES:
         A = np.random.default_rng(0).standard_normal(shape)
-        pairs = zip(ours(A), peer(A), strict=True)
-        difference = max(float(np.abs(P @ P.T - Q @ Q.T).max()) for P, Q in pairs)
-        print(f"{shape!s:>12}  {seconds(peer, A) / seconds(ours, A):12.1f}  {difference:34.0e}")
-    print(f"\n{'shape':>12}  {'whole / triangular':>18}  {'means of the first value':>26}")
+        ratios = [ratio(lambda A=A, peer=peer: peer(A), lambda A=A: ours(A)) for peer in (full, apart)]
+        worst = max(difference(A, peer) for peer in (full, apart))
+        print(f"{shape!s:>12}  {ratios[0]!s:>20}  {ratios[1]!s:>24}  {worst:.0e}")
+    print(f"\n{'shape':>12}  {'whole / triangular':>20}  means of the first value")
     for shape in SHAPES:
         A = np.empty(shape)
         means = " and ".join(f"{f(A)[:, 0].mean():.2f}" for f in (spectra_of_whole_matrices, sampled))
-        print(f"{shape!s:>12}  {seconds(spectra_of_whole_matrices, A) / seconds(sampled, A):18.1f}  {means:>26}")
+        found = ratio(lambda A=A: spectra_of_whole_matrices(A), lambda A=A: sampled(A))
+        print(f"{shape!s:>12}  {found!s:>20}  {means}")
 
 
 if __name__ == "__main__":
