@@ -104,7 +104,7 @@ def _real(values, array: np.ndarray) -> str:
         return f"pass one of its values, as that of {next(iter(values))!r}"
     try:
         converted = np.isfinite(np.asarray(values, float)).all()  # None becomes NaN
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         converted = False
     return "convert it with numpy.asarray(it, float)" if converted else "pass an array of numbers"
 
