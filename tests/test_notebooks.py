@@ -5,6 +5,7 @@ import copy
 import json
 import re
 import statistics
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tools.project import BuildError, Project
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = Project(ROOT).chapters
-SECONDS, PEAK_MB, CELLS, MEDIAN_LINES, FUNCTION_LINES = 60, 1500, 25, 4, 10
+SECONDS, HELD_MB, CELLS, MEDIAN_LINES, FUNCTION_LINES = 60, 1200, 25, 4, 10
 
 
 @pytest.fixture(params=CHAPTERS)
@@ -97,7 +98,15 @@ def test_chapter_keeps_its_budget(executed):
     cost = executed["metadata"]["vsbook"]
     assert cost["threads"] == 1
     assert cost["seconds"] <= 3 * SECONDS
-    assert cost["peak_mb"] <= PEAK_MB
+    assert (cost["held_mb"] is not None) == (sys.platform == "linux")  # others don't tell; Binder, which kills, is one
+    assert (cost["held_mb"] or 0) <= HELD_MB
+
+
+def test_heaviest_chapters_leave_a_fifth_of_the_memory_free(project, html):
+    """For other builds of the libraries, which hold more before the first line has run."""
+    for name in CHAPTERS:
+        cost = json.loads(project.output(name).read_text())["metadata"]["vsbook"]
+        assert (cost["held_mb"] or 0) <= 0.8 * HELD_MB, name
 
 
 def test_cells_are_few_and_short(sources):

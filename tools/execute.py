@@ -2,13 +2,13 @@
 
 import json
 import os
-import resource
 import sys
 import time
 from pathlib import Path
 
 import papermill
 
+from tools.memory import Held, resident_megabytes
 from tools.notebooks import as_text, prepare
 from tools.project import BuildError, Project, write_whole
 
@@ -26,11 +26,13 @@ def execute(project: Project, name: str, key: str, count: int = 1) -> None:
     """Run the chapter, refuse warnings and cells that did not run, and put the result into place."""
     os.environ.update(threads(count))
     start = time.perf_counter()
-    notebook = run(project, name)
+    with Held() as held:
+        notebook = run(project, name)
     measured = {
         "key": key,
         "seconds": round(time.perf_counter() - start, 2),
-        "peak_mb": round(_peak_mb()),
+        "held_mb": held.megabytes,
+        "resident_mb": resident_megabytes(),
         "threads": count,
     }
     refuse_warnings(notebook)
@@ -72,16 +74,6 @@ def refuse_gaps(notebook: dict) -> None:
     for number, cell in enumerate(notebook["cells"], 1):
         if cell["cell_type"] == "code" and cell["source"].strip() and cell["execution_count"] is None:
             raise BuildError(f"cell {number} was not executed; remove the tag that skips it.\n{cell['source']}")
-
-
-def _peak_mb() -> float:
-    """Largest resident memory of the kernel, which has ended by now."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _maxrss_unit() / 1e6
-
-
-def _maxrss_unit() -> int:
-    """Linux counts in kilobytes of 1024, macOS in bytes."""
-    return 1 if sys.platform == "darwin" else 1024
 
 
 def _tidy(notebook: dict, measured: dict) -> dict:

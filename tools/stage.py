@@ -37,10 +37,12 @@ def settings(project: Project, *, student: bool) -> dict:
 def with_cost(notebook: dict) -> dict:
     """The notebook with a last cell that says what running it took."""
     cost = notebook["metadata"]["vsbook"]
-    sentence = (
-        f"This page ran in {cost['seconds']:.0f} s on one thread "
-        f"and used {cost['peak_mb']:.0f} MB of memory at its peak."
-    )
+    held, resident = cost["held_mb"], cost["resident_mb"]
+    if held is None:
+        memory = f"had up to {resident} MB of memory resident; how much of it can't be given back, only Linux tells"
+    else:
+        memory = f"held up to {held} MB of memory that can't be given back (resident: up to {resident} MB)"
+    sentence = f"This page ran in {cost['seconds']:.0f} s on one thread and {memory}."
     cell = {
         "cell_type": "markdown",
         "id": "cost",

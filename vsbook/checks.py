@@ -55,6 +55,9 @@ def as_real(values, name: str, infinities: bool = False) -> np.ndarray:
         raise BadInput(
             f"{name}: expected at least one element, got an empty array of shape {array.shape}; check how it was sliced"
         )
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(array.sum()):  # one number shows them all, without a mask of the array's length
+            return array
     fine = ~np.isnan(array) if infinities else np.isfinite(array)
     bad = array.size - np.count_nonzero(fine)
     if bad:

@@ -98,8 +98,28 @@ def _called(model: nn.Module, image: torch.Tensor) -> list[str]:
     return met
 
 
-def _joined(parts: list) -> np.ndarray:
-    return torch.cat(parts).double().numpy()
+class _Rows:
+    """Rows that come a batch at a time, in one float64 array made at the first.
+
+    Kept in a list, each small part would come to lie in the memory of a batch that is gone, so that the next batch
+    would find no room there: all the images would stay in memory, in pieces.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count, self.filled, self.rows = count, 0, np.empty(0)
+
+    def take(self, part: torch.Tensor) -> None:
+        if self.filled == 0:
+            self.rows = np.empty((self.count, *part.shape[1:]))
+        start, self.filled = self.filled, self.filled + len(part)
+        if self.filled <= self.count and part.shape[1:] == self.rows.shape[1:]:
+            self.rows[start : self.filled] = part.detach().double().numpy()
+        else:
+            self.filled = self.count + 1  # one row an image it isn't
+
+    @property
+    def whole(self) -> bool:
+        return self.filled == self.count
 
 
 def output_statistics(model: nn.Module, images, progress: bool = True) -> Outputs:
@@ -122,11 +142,12 @@ def output_statistics(model: nn.Module, images, progress: bool = True) -> Output
     ((3, 10), 'layer1', [0.0, 0.0, 0.0])
     """
     dtype = in_eval_mode(model).dtype
-    batches, parts, before, energies = torch.from_numpy(_plain(images)).split(BATCH), [], [], []
+    batches = torch.from_numpy(_plain(images)).split(BATCH)
+    values, before, energies = (_Rows(len(images)) for _ in range(3))
 
     def keep(_, inputs, output):
-        before.append(output.clone())
-        energies.append(torch.linalg.vector_norm(inputs[0], dim=-1) ** 2)
+        before.take(output)
+        energies.take(torch.linalg.vector_norm(inputs[0], dim=-1) ** 2)
 
     try:
         with torch.no_grad():
@@ -134,8 +155,7 @@ def output_statistics(model: nn.Module, images, progress: bool = True) -> Output
         head = next((name for name in reversed(order) if isinstance(model.get_submodule(name), nn.Linear)), "")
         with torch.no_grad(), _hooks(model, {head: keep} if head else {}):
             for batch in tqdm(batches, unit="batch", disable=not progress, mininterval=0.5, leave=False):
-                parts.append(model(_finite(batch.to(dtype))))
-        values = _joined(parts)
+                values.take(model(_finite(batch.to(dtype))))
     except BadInput:
         raise
     except Exception as error:  # whatever the network's own code raises
@@ -143,13 +163,14 @@ def output_statistics(model: nn.Module, images, progress: bool = True) -> Output
         raise BadInput(
             f"images: expected (N, ...) as the network takes them, got shape {came}; reshape them"
         ) from error
-    if values.ndim != 2 or len(values) != len(images):
-        raise BadInput(f"model: expected one row of outputs an image, got shape {values.shape}; pass a classifier")
-    as_real(values, "outputs")
-    found = Outputs(values, order[0] if order else "")
-    if not before or torch.cat(before).shape != values.shape:
+    if values.rows.ndim != 2 or not values.whole:
+        came = f"{len(images)} images and rows of shape {values.rows.shape[1:]}, or not one for each"
+        raise BadInput(f"model: expected one row of outputs an image, got {came}; pass a classifier")
+    as_real(values.rows, "outputs")
+    found = Outputs(values.rows, order[0] if order else "")
+    if not before.whole or before.rows.shape != values.rows.shape:
         return found
-    return replace(found, head=head, before=_joined(before), energies=_joined(energies))
+    return replace(found, head=head, before=before.rows, energies=energies.rows)
 
 
 def _plain(images) -> np.ndarray:
@@ -320,7 +341,9 @@ def _single_images(data: Images, values: np.ndarray, ideal: np.ndarray, averages
         members = np.flatnonzero(own)
         inside.append(members[distances[own].argmin()])
         # the sum of squared distances to the members is smallest where the distance to their mean is
-        medoids.append(members[cdist(data.images[own], average[None]).argmin()])
+        parts = np.array_split(members, -(-len(members) // BATCH))
+        to_mean = [cdist(data.images[part], average[None]) for part in parts]  # in float64, so not all at once
+        medoids.append(members[np.concatenate(to_mean).argmin()])
     names = ("min-img", "min-img of the class", "medoid")
     return dict(zip(names, (nearest_outputs(values, ideal), np.array(inside), np.array(medoids)), strict=True))
 
@@ -329,7 +352,8 @@ def _averages_of_quarters(data: Images, values: np.ndarray, ideal: np.ndarray) -
     anywhere, inside = [], []
     for distances, own in _by_class(data.labels, values, ideal):
         anywhere.append(data.images[lowest_quarter(distances)].mean(axis=0, dtype=np.float64))
-        inside.append(data.images[own][lowest_quarter(distances[own])].mean(axis=0, dtype=np.float64))
+        near = np.flatnonzero(own)[lowest_quarter(distances[own])]
+        inside.append(data.images[near].mean(axis=0, dtype=np.float64))
     return {"avg-min-img": np.stack(anywhere), "avg-min-img of the class": np.stack(inside)}
 
 

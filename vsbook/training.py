@@ -123,13 +123,22 @@ def logits(model: nn.Module, images) -> torch.Tensor:
         raise BadInput("model: expected a network with weights, got one without; pass the whole network")
     images = as_real(images, "images")
     try:
-        batches = _tensor(images, parameter.dtype).split(1000)  # 1000 at a time: memory stays small
         with _mode(model, training=False), torch.no_grad():
-            return torch.cat([model(batch) for batch in batches])
-    except (RuntimeError, IndexError) as error:
+            return _in_batches(model, images, parameter.dtype)
+    except (RuntimeError, IndexError, TypeError) as error:
         raise BadInput(
             f"images: expected (N, ...) as the network takes them, got shape {images.shape} ({error}); reshape them"
         ) from error
+
+
+def _in_batches(model: nn.Module, images: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+    """A thousand images at a time, outputs in one tensor made at the first: memory stays small, and in one piece."""
+    for start in range(0, len(images), 1000):
+        part = model(_tensor(images[start : start + 1000], dtype))
+        if start == 0:
+            whole = part.new_empty((len(images), *part.shape[1:]))
+        whole[start : start + 1000] = part
+    return whole
 
 
 def _tensor(images: np.ndarray, dtype: torch.dtype) -> torch.Tensor:

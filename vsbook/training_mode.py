@@ -86,9 +86,9 @@ def copies_in_training_mode(model: nn.Module, image, copies: int = COPIES) -> Co
     (True, True)
     """
     x = _one_image(model, image)
-    with differentiable(model):
-        evaluated, slope_evaluated = _outputs_and_slope(copy.deepcopy(model), x, 1)
-        learner, norms = _learner(model)
+    with differentiable(model) as frozen:
+        evaluated, slope_evaluated = _outputs_and_slope(frozen, x, 1)
+        learner, norms = _learner(frozen)
         before = {name: m.running_var.clone() for name, m in norms.items() if m.running_var is not None}
         with _incoming(norms) as seen:
             outputs, slope = _outputs_and_slope(learner, x, whole_number(copies, "copies", 2))
