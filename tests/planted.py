@@ -346,6 +346,16 @@ INPUTS = (
                 "(np.array(inside), np.array(inside), np.array(medoids))",
                 "start_images_are_those_of_the_slow_search[dense-own minima]",
             ),
+            "each batch over the one before": (
+                "self.rows[start : self.filled] = part",
+                "self.rows[: len(part)] = part",
+                "a_pass_gives_what_one_image_at_a_time_gives[dense]",
+            ),
+            "a medoid of the last part": (
+                "members[np.concatenate(to_mean).argmin()]",
+                "members[to_mean[-1].argmin()]",
+                "start_images_are_those_of_the_slow_search[dense-own minima]",
+            ),
             "the readings swapped": (
                 '"reading") == "own minima"',
                 '"reading") == "one minimum"',

@@ -146,6 +146,16 @@ def test_outputs_are_the_same_in_parts():
     assert not logits(model, images).requires_grad
 
 
+def test_a_row_for_each_thousand_images_is_not_copied_to_all():
+    class Mean(nn.Linear):
+        def forward(self, x):
+            return super().forward(x).mean(dim=0, keepdim=True)
+
+    for count in (5, 2300):
+        with pytest.raises(BadInput, match=r"^images: expected"):
+            logits(Mean(4, 3), np.ones((count, 4)))
+
+
 def test_training_is_on_one_thread(split):
     """Another number would add in another order."""
     model, seen, threads = create("fcnn1", 0), set(), torch.get_num_threads()

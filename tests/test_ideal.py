@@ -111,6 +111,33 @@ def test_a_network_without_a_linear_head_has_outputs_all_the_same():
     assert (found.head, found.before, found.energies) == ("", None, None)
 
 
+class Twice(nn.Module):
+    """A linear layer that each image meets twice, and of a batch perhaps only the first rows."""
+
+    def __init__(self, rows=None):
+        super().__init__()
+        self.head, self.rows = nn.Linear(PIXELS, PIXELS), rows
+
+    def forward(self, x):
+        return self.head(self.head(x))[: self.rows]
+
+
+@pytest.mark.parametrize("size", [7, 1000])
+def test_a_head_that_is_met_twice_is_no_head(size, monkeypatch):
+    """Which of its two outputs an ideal output is asked of, nobody can say."""
+    monkeypatch.setattr("vsbook.ideal.BATCH", size)
+    found = output_statistics(Twice().double().eval(), sample().images, progress=False)
+    assert (found.head, found.before, found.energies) == ("", None, None)
+    assert found.values.shape == (N, PIXELS)
+
+
+@pytest.mark.parametrize("size", [7, 1000])
+def test_a_row_for_each_batch_is_none_for_each_image(size, monkeypatch):
+    monkeypatch.setattr("vsbook.ideal.BATCH", size)
+    with pytest.raises(BadInput, match=r"^model: expected one row of outputs an image"):
+        output_statistics(Twice(rows=1).double().eval(), sample().images, progress=False)
+
+
 # ideal outputs
 
 

@@ -160,6 +160,18 @@ MUTANTS = {
     "NaN let in": Mutant(
         "checks", "if bad:", "if False:", ["tests/test_doors.py::test_doors_for_arrays[FourSubspaces.of-NaN]"]
     ),
+    "infinite sums let in": Mutant(
+        "checks",
+        "if np.isfinite(array.sum()):",
+        "if not np.isnan(array.sum()):",
+        ["tests/test_doors.py::test_doors_for_arrays[FourSubspaces.of-infinity]"],
+    ),
+    "one row for a thousand images": Mutant(
+        "training",
+        "part.reshape(whole[start : start + 1000].shape)",
+        "part",
+        fitting("a_row_for_each_thousand_images_is_not_copied_to_all"),
+    ),
     "checksum not looked at": Mutant(
         "data",
         "if found != sha256:",

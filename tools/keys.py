@@ -16,7 +16,7 @@ def execution_key(project: Project, name: str) -> str:
     """Changes when the chapter has to run again."""
     modules = package_files(project, project.text(name))
     files = [project.text(name), project.root / "constraints.txt", *modules]
-    files += [Path(__file__).with_name("execute.py"), Path(__file__).with_name("notebooks.py")]
+    files += [Path(__file__).with_name(f"{name}.py") for name in ("execute", "memory", "notebooks")]
     files += files_under(project.root / "vsbook" / "assets")
     if project.root / "vsbook" / "ledger.py" in modules:
         files += evidence_files(project)

@@ -101,8 +101,7 @@ def _called(model: nn.Module, image: torch.Tensor) -> list[str]:
 class _Rows:
     """Rows that come a batch at a time, in one float64 array made at the first.
 
-    Kept in a list, each small part would come to lie in the memory of a batch that is gone, so that the next batch
-    would find no room there: all the images would stay in memory, in pieces.
+    In a list, each small part would come to lie where a batch was, and leave the next one no room: memory would grow.
     """
 
     def __init__(self, count: int) -> None:
@@ -116,10 +115,6 @@ class _Rows:
             self.rows[start : self.filled] = part.detach().double().numpy()
         else:
             self.filled = self.count + 1  # one row an image it isn't
-
-    @property
-    def whole(self) -> bool:
-        return self.filled == self.count
 
 
 def output_statistics(model: nn.Module, images, progress: bool = True) -> Outputs:
@@ -163,12 +158,12 @@ def output_statistics(model: nn.Module, images, progress: bool = True) -> Output
         raise BadInput(
             f"images: expected (N, ...) as the network takes them, got shape {came}; reshape them"
         ) from error
-    if values.rows.ndim != 2 or not values.whole:
+    if values.rows.ndim != 2 or values.filled != len(images):
         came = f"{len(images)} images and rows of shape {values.rows.shape[1:]}, or not one for each"
         raise BadInput(f"model: expected one row of outputs an image, got {came}; pass a classifier")
     as_real(values.rows, "outputs")
     found = Outputs(values.rows, order[0] if order else "")
-    if not before.whole or before.rows.shape != values.rows.shape:
+    if before.filled != len(images) or before.rows.shape != values.rows.shape:
         return found
     return replace(found, head=head, before=before.rows, energies=energies.rows)
 

@@ -124,21 +124,15 @@ def logits(model: nn.Module, images) -> torch.Tensor:
     images = as_real(images, "images")
     try:
         with _mode(model, training=False), torch.no_grad():
-            return _in_batches(model, images, parameter.dtype)
+            for start in range(0, len(images), 1000):  # outputs have their place: small parts would pin large batches
+                part = model(_tensor(images[start : start + 1000], parameter.dtype))
+                whole = part.new_empty((len(images), *part.shape[1:])) if start == 0 else whole
+                whole[start : start + 1000] = part.reshape(whole[start : start + 1000].shape)  # a row for each image
+            return whole
     except (RuntimeError, IndexError, TypeError) as error:
         raise BadInput(
             f"images: expected (N, ...) as the network takes them, got shape {images.shape} ({error}); reshape them"
         ) from error
-
-
-def _in_batches(model: nn.Module, images: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
-    """A thousand images at a time, outputs in one tensor made at the first: memory stays small, and in one piece."""
-    for start in range(0, len(images), 1000):
-        part = model(_tensor(images[start : start + 1000], dtype))
-        if start == 0:
-            whole = part.new_empty((len(images), *part.shape[1:]))
-        whole[start : start + 1000] = part
-    return whole
 
 
 def _tensor(images: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
