@@ -48,7 +48,7 @@ train: .venv/ready  ## train the networks of the evidence that are missing (a Re
 results: .venv/ready  ## repeat the measurements (CLAIM=id: that one)
 	.venv/bin/python -m evidence.measure $(CLAIM)
 
-portable: .venv/ready  ## chapters, numbers and claims under other processors' kernels (MACHINE=nehalem: that one; all: an hour)
+portable: .venv/ready  ## chapters and numbers as on other processors (MACHINE=nehalem: that one; all: an hour)
 	.venv/bin/python -m tools.portable $(MACHINE)
 
 bench: .venv/ready  ## compare speeds with peers

@@ -294,9 +294,10 @@ def test_the_address_of_the_repository_stands_in_one_place(project):
     assert names == {"_config.yml", "pyproject.toml", "README.md"}
 
 
-def test_ci_runs_the_two_commands_of_the_readme():
+def test_ci_runs_the_two_commands_of_the_readme_and_one_foreign_machine():
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
-    assert lines == ["#!/usr/bin/env bash", "set -euo pipefail", "make book", "make test"]
+    commands = ["make book", "make test", "make portable MACHINE=nehalem"]
+    assert lines == ["#!/usr/bin/env bash", "set -euo pipefail", *commands]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     readme = (ROOT / "README.md").read_text()
     assert "make book" in readme
@@ -315,6 +316,7 @@ def test_help_names_every_target():
         "bench",
         "lint",
         "references",
+        "portable",
         "matrix",
         "student",
         "zip",
