@@ -371,7 +371,8 @@ def _bends(chain: Chain) -> Chain:
     names = {step.activation.name for step in instance_of(chain, Chain, "chain").steps}
     if not names & BENDING or names - BENDING - {"Identity"}:
         came = ", ".join(sorted(names))
-        raise BadInput(f"chain: expected ReLU or leaky ReLU as activations, got {came}; invert its network by vsbook.newton.invert")
+        remedy = "invert its network by vsbook.newton.invert"
+        raise BadInput(f"chain: expected ReLU or leaky ReLU as activations, got {came}; {remedy}")
     return chain
 
 
