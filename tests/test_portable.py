@@ -37,6 +37,16 @@ def test_a_pytest_that_does_not_run_has_failed(project):
     assert run(project, "native", [], ["no-such-file.py"]).failed[-1].startswith("pytest itself")
 
 
+def test_a_pytest_that_stops_in_the_midst_has_failed(project, tmp_path):
+    """What it prints has a count of what passed, and names no failure."""
+    file = tmp_path / "test_planted.py"
+    file.write_text(
+        "import pytest\n\n\ndef test_good():\n    pass\n\n\ndef test_end():\n    pytest.exit('no more', 3)\n"
+    )
+    found = run(project, "native", [], [str(file)])
+    assert [name.partition(":")[0] for name in found.failed] == ["pytest itself"]
+
+
 def test_a_chapter_that_differs_has_failed(project, tmp_path, monkeypatch):
     """The reference of another chapter in its place."""
     other = project.reference(CHAPTERS[1])

@@ -174,12 +174,14 @@ def _chapter(project: Project, chapter: str, machine: Machine) -> str:
 def _tests(project: Project, arguments: list[str], machine: Machine, found: Outcome) -> None:
     """Pytest under the machine's kernels; its report goes to a log beside the chapters."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-    said = _call(project, command, machine).stdout
+    done = _call(project, command, machine)
+    said = done.stdout
     (project.build / "pytest.log").write_text(said)
     counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|error)", said.strip()[-300:])}
     found.passed += counts.get("passed", 0)
     broken = re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
-    found.failed += broken if counts else [*broken, f"pytest itself: {project.build / 'pytest.log'}"]
+    unnamed = done.returncode and not broken  # it stopped in the midst, or never began
+    found.failed += [f"pytest itself: {project.build / 'pytest.log'}"] if unnamed or not counts else broken
 
 
 def numeric_tests(project: Project) -> list[str]:
