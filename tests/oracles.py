@@ -96,3 +96,12 @@ def matrix_of_rank(m: int, n: int, rank: int, seed: int) -> np.ndarray:
     left = np.linalg.qr(generator.standard_normal((m, m)))[0][:, :rank]
     right = np.linalg.qr(generator.standard_normal((n, n)))[0][:, :rank]
     return left * np.linspace(2, 1, rank) @ right.T
+
+
+# laws of independent entries, each symmetric about zero
+NOISE = {
+    "normal": lambda generator, shape: generator.standard_normal(shape),
+    "uniform": lambda generator, shape: generator.uniform(-1, 1, shape),
+    "Laplace": lambda generator, shape: generator.laplace(size=shape),
+    "Student t(3)": lambda generator, shape: generator.standard_t(3, shape),
+}

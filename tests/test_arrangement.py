@@ -10,17 +10,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from tests.oracles import NOISE
 from vsbook.arrangement import spectrum_tests
 from vsbook.checks import BadInput
 from vsbook.nullmodel import STATISTICS, holm, shuffled_spectra, spectrum_test, sphericity
 
 LEVEL = 0.05
-NOISE = {
-    "normal": lambda generator, shape: generator.standard_normal(shape),
-    "uniform": lambda generator, shape: generator.uniform(-1, 1, shape),
-    "Laplace": lambda generator, shape: generator.laplace(size=shape),
-    "Student t(3)": lambda generator, shape: generator.standard_t(3, shape),
-}
 
 
 def results(matrices, draws=19, statistic="sphericity", seed=1):

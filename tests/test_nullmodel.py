@@ -14,6 +14,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.oracles import NOISE
 from vsbook.nullmodel import (
     STATISTICS,
     condition_number,
@@ -344,12 +345,6 @@ def test_holm_errs_at_most_at_its_level():
 # one seed in a thousand would fail, and the seeds here are among the others.
 
 LEVEL = 0.05
-NOISE = {
-    "normal": lambda generator, shape: generator.standard_normal(shape),
-    "uniform": lambda generator, shape: generator.uniform(-1, 1, shape),
-    "Laplace": lambda generator, shape: generator.laplace(size=shape),
-    "Student t(3)": lambda generator, shape: generator.standard_t(3, shape),
-}
 
 
 def rejected(matrices, draws=99, statistic="sphericity", seed=1):
