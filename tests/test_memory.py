@@ -59,6 +59,17 @@ def test_what_is_allocated_is_held_and_what_is_mapped_is_not(library):
     assert abs(mapped - bare) <= 5 < resident_megabytes() - bare
 
 
+def test_a_child_that_ran_before_does_not_count():
+    """As the browser of other tests, whose size is more than what is looked for."""
+    code = ALLOCATES.replace("; time", "; print(len(held), flush=True); time", 1).replace("0.3", "60")
+    with subprocess.Popen([sys.executable, "-c", code, str(SIZE)], stdout=subprocess.PIPE) as elder:
+        assert int(elder.stdout.readline()) == SIZE
+        bare = held_by(BARE)
+        elder.kill()
+    if LINUX:
+        assert 0 < bare < SIZE / 1e6
+
+
 def test_without_a_child_nothing_is_held():
     with Held() as held:
         pass

@@ -34,7 +34,7 @@ def schema(*files: Path) -> subprocess.CompletedProcess:
 
 def zizmor(folder: Path) -> subprocess.CompletedProcess:
     program = shutil.which("zizmor", path=str(Path(sys.executable).parent))
-    command = [program, "--offline", "--no-progress", "--no-exit-codes", "--format=plain", str(folder)]
+    command = [program, "--offline", "--no-progress", "--no-exit-codes", "--format=plain", "--color=never", str(folder)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

@@ -17,7 +17,7 @@ HELD = re.compile(r"^(?:RssAnon|RssShmem|VmSwap):\s+(\d+) kB$", re.MULTILINE)
 
 
 class Held(threading.Thread):
-    """Within its block, looks at the children of this process: the most that they held at one look.
+    """Within its block, looks at the children that this process starts there: the most that they held at one look.
 
     Anonymous and shared memory, and what of it was swapped out. `megabytes` is None where no `/proc` tells (macOS).
     """
@@ -25,6 +25,7 @@ class Held(threading.Thread):
     def __init__(self):
         super().__init__(daemon=True)
         self._most, self._over = 0, threading.Event()
+        self._elder = frozenset(_children())  # a browser that runs already is none of the block's
 
     def __enter__(self) -> "Held":
         self.start()
@@ -37,7 +38,7 @@ class Held(threading.Thread):
     def run(self) -> None:
         """Look until the block is left."""
         while not self._over.wait(SECONDS):
-            self._most = max(self._most, sum(map(_held, _children())))
+            self._most = max(self._most, sum(map(_held, set(_children()) - self._elder)))
 
     @property
     def megabytes(self) -> int | None:
