@@ -7,10 +7,10 @@ draws, so that it is asked for a tenth of them, and compared by the time that on
 import numpy as np
 
 from benchmarks.pairs import ratio
-from vsbook.arrangement import spectrum_tests
-from vsbook.layers import named_weights
-from vsbook.nullmodel import nothing_to_test, spectrum_test
-from vsbook.training import load
+from vsbook.linalg.arrangement import spectrum_tests
+from vsbook.linalg.nullmodel import nothing_to_test, spectrum_test
+from vsbook.networks.layers import named_weights
+from vsbook.networks.training import load
 
 DRAWS = 199
 PAIRS = 3  # fewer, since each takes long

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from benchmarks.pairs import ratio
-from vsbook.data import mnist_split
-from vsbook.newton import BATCH, STARTS, invert, starting_images
-from vsbook.training import load, logits
+from vsbook.inversion.newton import BATCH, STARTS, invert, starting_images
+from vsbook.networks.data import mnist_split
+from vsbook.networks.training import load, logits
 
 NETWORKS = ("fcnn1", "fcnn5", "fcnn5_leaky_relu")
 MANY, FEW = 1000, 50

@@ -11,8 +11,8 @@ import torch
 
 from benchmarks import arrangement, ideal, newton
 from benchmarks.pairs import PAIRS, ratio
-from vsbook.nullmodel import sampled_spectra
-from vsbook.subspaces import FourSubspaces
+from vsbook.linalg.nullmodel import sampled_spectra
+from vsbook.linalg.subspaces import FourSubspaces
 
 SHAPES = [(10, 784), (256, 784), (128, 256), (4096, 9)]
 DRAWS = 50

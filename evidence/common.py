@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from evidence.networks import VARIANTS, checkpoint_path, trained
-from vsbook.data import mnist
-from vsbook.layers import named_weights
 from vsbook.ledger import Measurement
-from vsbook.subspaces import FourSubspaces
+from vsbook.linalg.subspaces import FourSubspaces
+from vsbook.networks.data import mnist
+from vsbook.networks.layers import named_weights
 
 AUTHORS = Path(__file__).parent / "authors.toml"
 SAMPLE = 1000  # test images for the exact claims

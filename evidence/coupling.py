@@ -19,10 +19,10 @@ from tqdm import tqdm
 from evidence.invertible import VARIANTS
 from evidence.networks import checkpoint_path, observations_path
 from evidence.observe import write
-from vsbook.data import ASSETS, Images, mnist, mnist_split
-from vsbook.invertible import Invertible, jacobians
 from vsbook.ledger import Measurement
-from vsbook.training import load, load_checkpoint, logits
+from vsbook.networks.coupling import Invertible, jacobians
+from vsbook.networks.data import ASSETS, Images, mnist, mnist_split
+from vsbook.networks.training import load, load_checkpoint, logits
 
 SEEDS = range(3)
 JACOBIANS, FEWER = 200, 20  # test images, for the two networks that ship and for the others; each takes a second

@@ -6,11 +6,11 @@ import numpy as np
 
 from evidence.common import inputs, seeds, subspaces, weight
 from evidence.networks import LARGEST_SHIFT, shift, split_for, trained
-from vsbook.data import class_averages, mnist
 from vsbook.ledger import Measurement
-from vsbook.nullmodel import energy_fraction_law
-from vsbook.subspaces import FourSubspaces, neuron_projection
-from vsbook.training import evaluate
+from vsbook.linalg.nullmodel import energy_fraction_law
+from vsbook.linalg.subspaces import FourSubspaces, neuron_projection
+from vsbook.networks.data import class_averages, mnist
+from vsbook.networks.training import evaluate
 
 REST = [1, 2, 3, 4, 5, 6, 7, 9]  # the digits other than 8 and 0, which the paper sets apart
 

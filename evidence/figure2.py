@@ -9,11 +9,9 @@ import torch
 
 from evidence.common import AUTHORS, authors, relative, seeds
 from evidence.networks import LAYERS, VARIANTS, checkpoint_path, initial, kernels_path, observations_path, trained
-from vsbook.data import mnist
-from vsbook.kernels import convolution_matrix, flattened_kernels, line_share, pattern_share, two_level_share
-from vsbook.layers import capture, named_weights
 from vsbook.ledger import Measurement
-from vsbook.nullmodel import (
+from vsbook.linalg.kernels import convolution_matrix, flattened_kernels, line_share, pattern_share, two_level_share
+from vsbook.linalg.nullmodel import (
     condition_number,
     energy_fraction_law,
     holm,
@@ -23,8 +21,10 @@ from vsbook.nullmodel import (
     sampled_spectra,
     spectrum_test,
 )
-from vsbook.subspaces import FourSubspaces
-from vsbook.training import load_kernels, logits
+from vsbook.linalg.subspaces import FourSubspaces
+from vsbook.networks.data import mnist
+from vsbook.networks.layers import capture, named_weights
+from vsbook.networks.training import load_kernels, logits
 
 RESNET, CONTROL = "resnet18", "resnet18-small-start"
 LAYER = VARIANTS[RESNET].layer

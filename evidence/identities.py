@@ -4,11 +4,11 @@ import numpy as np
 
 from evidence.common import exact, relative, sample, subspaces, weight
 from evidence.networks import trained
-from vsbook.layers import named_weights
 from vsbook.ledger import Measurement
-from vsbook.nullmodel import random_subspace
-from vsbook.subspaces import FourSubspaces, absorb_bias, append_one, neuron_projection
-from vsbook.training import logits
+from vsbook.linalg.nullmodel import random_subspace
+from vsbook.linalg.subspaces import FourSubspaces, absorb_bias, append_one, neuron_projection
+from vsbook.networks.layers import named_weights
+from vsbook.networks.training import logits
 
 
 def _random(n: int, r: int, seed: int) -> np.ndarray:

@@ -11,11 +11,11 @@ from evidence.common import exact, inputs, relative, sample, seeds
 from evidence.coupling import SEEDS, coordinates, network_of, pictures
 from evidence.networks import checkpoint_path, trained
 from evidence.reachable import BOXES, NETWORKS, OBSERVATIONS
-from vsbook.chains import Chain
-from vsbook.data import mnist_split
-from vsbook.ideal import READINGS, ideal_outputs
-from vsbook.inversion import LayerwiseInverse, invert_layers
+from vsbook.inversion.chains import Chain
+from vsbook.inversion.ideal import READINGS, ideal_outputs
+from vsbook.inversion.layerwise import LayerwiseInverse, invert_layers
 from vsbook.ledger import Measurement, claims
+from vsbook.networks.data import mnist_split
 
 PAIR = ["fcnn1", "fcnn5"]
 TWINS = ["fcnn5_leaky_relu", "fcnn5_tanh"]

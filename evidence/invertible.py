@@ -22,10 +22,10 @@ from evidence.networks import checkpoint_path
 from evidence.observe import rounded_to_half
 from evidence.train import write_checksums
 from vsbook.checks import one_of, write_beside
-from vsbook.data import ASSETS, Images, mnist_split
-from vsbook.invertible import Invertible
-from vsbook.models import create
-from vsbook.training import evaluate, provenance, save_checkpoint
+from vsbook.networks.coupling import Invertible
+from vsbook.networks.data import ASSETS, Images, mnist_split
+from vsbook.networks.models import create
+from vsbook.networks.training import evaluate, provenance, save_checkpoint
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from torch import nn
 
 from evidence.networks import LAYERS, VARIANTS, initial, observations_path, split_for, trained
 from vsbook.checks import write_beside
-from vsbook.data import Images, mnist_split
-from vsbook.kernels import convolution_matrix, flattened_kernels
-from vsbook.layers import named_weights
-from vsbook.nullmodel import holm, sampled_bases, spectrum_test
-from vsbook.subspaces import FourSubspaces
-from vsbook.training import PAPER, evaluate, logits
+from vsbook.linalg.kernels import convolution_matrix, flattened_kernels
+from vsbook.linalg.nullmodel import holm, sampled_bases, spectrum_test
+from vsbook.linalg.subspaces import FourSubspaces
+from vsbook.networks.data import Images, mnist_split
+from vsbook.networks.layers import named_weights
+from vsbook.networks.training import PAPER, evaluate, logits
 
 SAMPLE = 1000  # test images whose outputs are compared
 BASES = 5  # random bases beside the signal kernels

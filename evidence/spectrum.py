@@ -8,13 +8,13 @@ import torch
 
 from evidence.common import AUTHORS, authors, inputs, seeds, subspaces, weight
 from evidence.networks import initial, split_for, trained
-from vsbook.data import class_averages, mnist, mnist_split
-from vsbook.kernels import two_level_share
-from vsbook.layers import capture, named_weights
 from vsbook.ledger import Measurement, claims, judge
-from vsbook.nullmodel import energy_fraction_law, random_subspace, sampled_energy_fractions, sampled_spectra
-from vsbook.subspaces import FourSubspaces
-from vsbook.training import evaluate, logits
+from vsbook.linalg.kernels import two_level_share
+from vsbook.linalg.nullmodel import energy_fraction_law, random_subspace, sampled_energy_fractions, sampled_spectra
+from vsbook.linalg.subspaces import FourSubspaces
+from vsbook.networks.data import class_averages, mnist, mnist_split
+from vsbook.networks.layers import capture, named_weights
+from vsbook.networks.training import evaluate, logits
 
 BLIND = np.ones(10) / np.sqrt(10)  # adding the same to all outputs changes no softmax
 DRAWS = 1000

@@ -6,7 +6,7 @@ import scipy.linalg
 from evidence.common import inputs, seeds, subspaces
 from evidence.figure2 import RESNET, files, kernels
 from vsbook.ledger import Measurement
-from vsbook.subspaces import FourSubspaces
+from vsbook.linalg.subspaces import FourSubspaces
 
 DRAWS = 20
 

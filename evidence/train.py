@@ -16,8 +16,8 @@ from platformdirs import user_cache_path
 from evidence.networks import VARIANTS, checkpoint_path, initial, kernels_path, observations_path, recipe, split_for
 from evidence.observe import observe, rounded_to_half
 from vsbook.checks import write_beside
-from vsbook.data import ASSETS
-from vsbook.training import evaluate, fit, provenance, save_checkpoint, save_kernels
+from vsbook.networks.data import ASSETS
+from vsbook.networks.training import evaluate, fit, provenance, save_checkpoint, save_kernels
 
 
 def train(name: str, seed: int) -> None:
@@ -53,7 +53,7 @@ def _save_large(name: str, seed: int, model, header: dict[str, str]) -> None:
 
 
 def write_checksums(folder: Path) -> None:
-    """List the shipped files of a folder with their SHA-256, for `vsbook.training`."""
+    """List the shipped files of a folder with their SHA-256, for `vsbook.networks.training`."""
     lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}" for p in sorted(folder.glob("*.safetensors"))]
     write_beside(folder / "SHA256SUMS", ("\n".join(lines) + "\n").encode())
 

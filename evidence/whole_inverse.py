@@ -13,14 +13,14 @@ from tqdm import tqdm
 from evidence.common import sample
 from evidence.networks import checkpoint_path, split_for, trained
 from evidence.observe import write
-from vsbook.chains import Chain
-from vsbook.data import Images
-from vsbook.inversion import invert_layers
+from vsbook.inversion.chains import Chain
+from vsbook.inversion.layerwise import invert_layers
+from vsbook.inversion.naturalness import nearest
+from vsbook.inversion.newton import STARTS, invert, starting_images
+from vsbook.inversion.polytopes import EXACT, affine_piece, pattern, walk
 from vsbook.ledger import Measurement
-from vsbook.naturalness import nearest
-from vsbook.newton import STARTS, invert, starting_images
-from vsbook.polytopes import EXACT, affine_piece, pattern, walk
-from vsbook.training import logits
+from vsbook.networks.data import Images
+from vsbook.networks.training import logits
 
 OBSERVATIONS = Path(__file__).parent / "observations" / "whole-inverse.json"
 SMOOTH, RELU, RESNET = ("fcnn1", "fcnn5", "fcnn5_leaky_relu"), "fcnn5_relu", "resnet18"

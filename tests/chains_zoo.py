@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from vsbook.activations import elu, identity, leaky_relu, relu, selu, sigmoid, softplus, tanh
-from vsbook.chains import Chain, Step
+from vsbook.inversion.chains import Chain, Step
+from vsbook.linalg.activations import elu, identity, leaky_relu, relu, selu, sigmoid, softplus, tanh
 
 ACTIVATIONS = {
     "selu": selu(),

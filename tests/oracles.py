@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from vsbook.activations import SELU_ALPHA, SELU_SCALE
+from vsbook.linalg.activations import SELU_ALPHA, SELU_SCALE
 
 DIGITS, TENTH = 120, Decimal.from_float(0.1)  # of `outputs_in_decimals`; a tenth as float64 has it
 

@@ -1,6 +1,9 @@
 """Faults for `test_mutants` to plant in the rooms of inverse maps and of many spectra, and what a fault is."""
 
+from pathlib import Path
 from typing import NamedTuple
+
+TESTS = Path(__file__).parent
 
 
 class Mutant(NamedTuple):
@@ -17,7 +20,8 @@ def mutants(room, file, faults):
 
     def found(name):
         where, _, test = name.rpartition("/")
-        return f"tests/test_{where or file}.py::test_{test}"
+        (path,) = TESTS.rglob(f"test_{where or file}.py")
+        return f"{path.relative_to(TESTS.parent)}::test_{test}"
 
     return {
         name: Mutant(room, right, wrong, [found(test) for test in tests])
@@ -26,8 +30,8 @@ def mutants(room, file, faults):
 
 
 EQUATION_5 = mutants(
-    "inversion",
-    "inversion",
+    "layerwise",
+    "layerwise",
     {
         "W' for W+": ("return S.pinv(z)", "return z @ step.weight", "one_layer_gives_back_the_signal_part"),
     },
@@ -184,7 +188,7 @@ PROOFS = (
         },
     )
     | mutants(
-        "searches",
+        "bounded",
         "reachability",
         {
             "images that leave the box": (
@@ -459,8 +463,8 @@ INPUTS = (
 )
 
 COUPLINGS = mutants(
-    "invertible",
-    "invertible",
+    "coupling",
+    "coupling",
     {
         "a shift added twice": (
             "coordinates[:, :LOGITS] - self._shift(coordinates)",

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from vsbook import ledger
-from vsbook.data import Images, Split, mnist
-from vsbook.models import create
-from vsbook.training import Recipe, fit
+from vsbook.networks.data import Images, Split, mnist
+from vsbook.networks.models import create
+from vsbook.networks.training import Recipe, fit
 
 SMALL = Recipe(epochs=3)
 ROOT = Path(ledger.__file__).parent.parent

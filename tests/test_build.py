@@ -126,6 +126,18 @@ def test_imports_are_found_in_options_functions_and_lists(small):
     assert found == {"__init__.py", "high.py", "low.py"}
 
 
+def test_a_name_that_a_wing_offers_is_that_of_its_room(small):
+    wing = small.root / "vsbook" / "wing"
+    wing.mkdir()
+    (wing / "__init__.py").write_text("")
+    (wing / "__init__.pyi").write_text("from .near import one\nfrom .far import two\n")
+    (wing / "near.py").write_text("from vsbook.low import x as one\n")
+    (wing / "far.py").write_text("two = 2\n")
+    write_chapter(small, code("from vsbook.wing import one"))
+    found = {str(path.relative_to(small.root / "vsbook")) for path in package_files(small, small.text("one"))}
+    assert found == {"__init__.py", "wing/__init__.py", "wing/near.py", "low.py"}
+
+
 def test_ids_stay_when_a_cell_is_put_before(small):
     write_chapter(small, code("a = 1"), code("b = 2"))
     before = {cell.source: cell.id for cell in prepare(small, "one").cells}
@@ -236,7 +248,7 @@ def test_hidden_cell_installs_the_package_where_it_is_missing(project, tmp_path)
     check = "import importlib.util as u; print(u.find_spec('vsbook'))"
     assert run_bare(python, check, tmp_path) == "None"
 
-    use = "\nfrom vsbook import data\nprint(data.__file__, len(data.mnist().test_labels))"
+    use = "\nfrom vsbook.networks import data\nprint(data.__file__, len(data.mnist().test_labels))"
     file, count = run_bare(
         python, install_source(project) + use, tmp_path, VSBOOK_SOURCE=f"{clone}[invertible,widgets]"
     ).split()[-2:]

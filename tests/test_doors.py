@@ -18,25 +18,13 @@ import torch
 from torch import nn
 
 import evidence.invertible
-from vsbook import (
-    activations,
-    arrangement,
-    checks,
-    cli,
-    data,
-    inversion,
-    kernels,
-    layers,
-    ledger,
-    models,
-    nullmodel,
-    plots,
-    subspaces,
-    training,
-)
-from vsbook.chains import Chain
+from vsbook import checks, cli, ledger, plots
 from vsbook.checks import BadInput
-from vsbook.subspaces import FourSubspaces
+from vsbook.inversion import layerwise
+from vsbook.inversion.chains import Chain
+from vsbook.linalg import activations, arrangement, kernels, nullmodel, subspaces
+from vsbook.linalg.subspaces import FourSubspaces
+from vsbook.networks import data, layers, models, training
 
 ROOT = Path(ledger.__file__).parent.parent
 S = FourSubspaces.of([[1.0, 2, 3], [4, 5, 6]])
@@ -94,8 +82,8 @@ ARRAY_DOORS = {
     "Chain": (CHAIN, (3,)),
     "Chain.layer_outputs": (CHAIN.layer_outputs, (3,)),
     "Chain.jacobian": (CHAIN.jacobian, (3,)),
-    "invert_layers": (lambda v: inversion.invert_layers(CHAIN, v), (4, 2)),
-    "error_budget": (lambda v: inversion.error_budget(CHAIN, v), (4, 2)),
+    "invert_layers": (lambda v: layerwise.invert_layers(CHAIN, v), (4, 2)),
+    "error_budget": (lambda v: layerwise.error_budget(CHAIN, v), (4, 2)),
 }
 
 
@@ -372,20 +360,20 @@ REFUSED = {
     "a chain of nothing": lambda: Chain.of(nn.Sequential()),
     **{
         f"{door.__name__} of {chain!r}": lambda door=door, chain=chain: door(chain, [1.0, 1.0])
-        for door in (inversion.invert_layers, inversion.error_budget)
+        for door in (layerwise.invert_layers, layerwise.error_budget)
         for chain in (None, "fcnn1", nn.Linear(3, 2))
     },
-    "equation (5) through ReLU": lambda: inversion.invert_layers(rectified(), [1.0, 1.0]),
-    "a budget through ReLU": lambda: inversion.error_budget(rectified(), [1.0, 1.0]),
+    "equation (5) through ReLU": lambda: layerwise.invert_layers(rectified(), [1.0, 1.0]),
+    "a budget through ReLU": lambda: layerwise.error_budget(rectified(), [1.0, 1.0]),
     **{
-        f"tolerance {t!r}": lambda t=t: inversion.invert_layers(CHAIN, [1.0, 1.0], t)
+        f"tolerance {t!r}": lambda t=t: layerwise.invert_layers(CHAIN, [1.0, 1.0], t)
         for t in (-1, NAN, INF, "1", None, True)
     },
     **{
-        f"precision {p!r}": lambda p=p: inversion.invert_layers(CHAIN, [1.0, 1.0], precision=p)
+        f"precision {p!r}": lambda p=p: layerwise.invert_layers(CHAIN, [1.0, 1.0], precision=p)
         for p in ("float16", "", None, np.float32, ["float32"])
     },
-    "float32 overflows": lambda: inversion.invert_layers(CHAIN, [1e39, 1e39], precision="float32"),
+    "float32 overflows": lambda: layerwise.invert_layers(CHAIN, [1e39, 1e39], precision="float32"),
     # training
     **{
         f"recipe {change}": lambda change=change: training.Recipe(**change)
@@ -547,7 +535,7 @@ def test_the_refusals_say_what_would_do(tmp_path):
     assert str(2**63 - 1) in said
     models.create("fcnn1", 2**63 - 1)
     said = vsbook("train", "invertible", folder=tmp_path).stderr
-    assert "vsbook.training.load('invertible') has it trained" in said
+    assert "vsbook.networks.load('invertible') has it trained" in said
     assert "evidence/invertible.py" in said
     assert (ROOT / "evidence" / "invertible.py").is_file()
 
@@ -618,9 +606,9 @@ def test_the_import_loads_neither_torch_nor_matplotlib():
     assert done.stdout.strip() == b"[]", done.stderr
 
 
-@pytest.mark.parametrize("room", ["subspaces", "kernels", "nullmodel", "arrangement", "activations", "checks"])
-def test_the_numpy_rooms_load_no_torch(room):
-    code = f"import sys, vsbook.{room}; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
+@pytest.mark.parametrize("rooms", ["checks", "linalg"])
+def test_the_numpy_rooms_load_no_torch(rooms):
+    code = f"import sys; from vsbook.{rooms} import *; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True)
     assert done.stdout.strip() == b"[]", done.stderr
 

@@ -7,12 +7,12 @@ import pytest
 
 from evidence import figure3
 from evidence.observe_inputs import CODE_READING, COMMON, PAPER_READING, figure3_path, noise, observe
-from vsbook.data import Images, class_averages, mnist_split
-from vsbook.ideal import distances_to
-from vsbook.input_training import Descent, train_input
-from vsbook.models import create
-from vsbook.training import load, logits
-from vsbook.training_mode import copies_in_training_mode
+from vsbook.inversion.ideal import distances_to
+from vsbook.inversion.input_training import Descent, train_input
+from vsbook.inversion.training_mode import copies_in_training_mode
+from vsbook.networks.data import Images, class_averages, mnist_split
+from vsbook.networks.models import create
+from vsbook.networks.training import load, logits
 
 
 @pytest.fixture(scope="module")

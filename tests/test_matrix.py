@@ -62,7 +62,7 @@ def test_what_is_run(name):
     """Every file but those left out; deprecations are errors, but among old packages."""
     testing = commands(Project(ROOT), name, "/a/python")[-1]
     run = {Path(word).stem for word in testing if word.endswith(".py")}
-    assert run | set(LEFT_OUT) == {path.stem for path in (ROOT / "tests").glob("test_*.py")}
+    assert run | set(LEFT_OUT) == {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
     assert not run & set(LEFT_OUT)
     assert ("ignore::DeprecationWarning" in testing) is (name == "lowest")
 

@@ -21,23 +21,23 @@ ROOT = Path(vsbook.__file__).parent.parent
 
 
 def subspaces(*names):
-    return [f"tests/test_subspaces.py::test_{name}" for name in names]
+    return [f"tests/linalg/test_subspaces.py::test_{name}" for name in names]
 
 
 def kernels(*names):
-    return [f"tests/test_kernels.py::test_{name}" for name in names]
+    return [f"tests/linalg/test_kernels.py::test_{name}" for name in names]
 
 
 def nullmodel(*names):
-    return [f"tests/test_nullmodel.py::test_{name}" for name in names]
+    return [f"tests/linalg/test_nullmodel.py::test_{name}" for name in names]
 
 
 def fitting(*names):
-    return [f"tests/test_fitting.py::test_{name}" for name in names]
+    return [f"tests/networks/test_fitting.py::test_{name}" for name in names]
 
 
 def checkpoints(*names):
-    return [f"tests/test_checkpoints.py::test_{name}" for name in names]
+    return [f"tests/networks/test_checkpoints.py::test_{name}" for name in names]
 
 
 def ledger(*names):
@@ -45,19 +45,19 @@ def ledger(*names):
 
 
 def activations(*names):
-    return [f"tests/test_activations.py::test_{name}" for name in names]
+    return [f"tests/linalg/test_activations.py::test_{name}" for name in names]
 
 
 def chains(*names):
-    return [f"tests/test_chains.py::test_{name}" for name in names]
+    return [f"tests/inversion/test_chains.py::test_{name}" for name in names]
 
 
 def draws(*names):
-    return [f"tests/test_draws.py::test_{name}" for name in names]
+    return [f"tests/networks/test_draws.py::test_{name}" for name in names]
 
 
 def inversion(*names):
-    return [f"tests/test_inversion.py::test_{name}" for name in names]
+    return [f"tests/inversion/test_layerwise.py::test_{name}" for name in names]
 
 
 MUTANTS = {
@@ -176,25 +176,31 @@ MUTANTS = {
         "data",
         "if found != sha256:",
         "if False:",
-        ["tests/test_data.py::test_a_damaged_file_is_refused_with_both_sums"],
+        ["tests/networks/test_data.py::test_a_damaged_file_is_refused_with_both_sums"],
     ),
     "validation images that were trained on": Mutant(
-        "data", "order[50_000:]", "order[:10_000]", ["tests/test_data.py::test_splits_are_disjoint_and_whole[0]"]
+        "data",
+        "order[50_000:]",
+        "order[:10_000]",
+        ["tests/networks/test_data.py::test_splits_are_disjoint_and_whole[0]"],
     ),
     "untreated parameters dropped": Mutant(
         "layers",
         "if id(p) not in covered}",
         "if False}",
-        ["tests/test_layers.py::test_every_parameter_is_in_a_layer_or_listed"],
+        ["tests/networks/test_layers.py::test_every_parameter_is_in_a_layer_or_listed"],
     ),
     "shared layers named once": Mutant(
         "layers",
         "in model.named_modules(remove_duplicate=False):",
         "in model.named_modules():",
-        ["tests/test_layers.py::test_every_layer_is_found_under_its_dotted_name"],
+        ["tests/networks/test_layers.py::test_every_layer_is_found_under_its_dotted_name"],
     ),
     "hooks left behind": Mutant(
-        "layers", "handle.remove()", "pass", ["tests/test_layers.py::test_hooks_are_gone_when_the_block_raises"]
+        "layers",
+        "handle.remove()",
+        "pass",
+        ["tests/networks/test_layers.py::test_hooks_are_gone_when_the_block_raises"],
     ),
     "evaluation in training mode": Mutant(
         "training",
@@ -323,7 +329,7 @@ MUTANTS = {
         "layers",
         '{"flattened_kernels": flattened_kernels(self.weight), "im2col": patches}',
         '{"im2col": flattened_kernels(self.weight), "flattened_kernels": patches}',
-        ["tests/test_layers.py::test_shapes_of_the_views"],
+        ["tests/networks/test_layers.py::test_shapes_of_the_views"],
     ),
     "input channels first": Mutant(
         "kernels",
@@ -492,7 +498,7 @@ MUTANTS = {
         "models",
         "stride=2, padding=3",
         "stride=1, padding=3",
-        ["tests/test_models.py::test_resnet18_is_torchvisions_with_another_stem"],
+        ["tests/networks/test_models.py::test_resnet18_is_torchvisions_with_another_stem"],
     ),
     "fractions of batches": Mutant(
         "training",
@@ -575,40 +581,40 @@ MUTANTS = {
         chains("the_jacobian_is_autograds[one layer]", "the_jacobian_is_autograds[nested]"),
     ),
     "the bias not subtracted": Mutant(
-        "inversion",
+        "layerwise",
         "z = _rounded(found.values - step.bias, dtype)",
         "z = _rounded(found.values, dtype)",
         inversion("equation_5_by_loops[identity]"),
     ),
     "layers in the order of the way back": Mutant(
-        "inversion",
+        "layerwise",
         "np.stack(rows[::-1], axis=1) for rows",
         "np.stack(rows, axis=1) for rows",
         inversion("columns_stand_in_the_order_of_the_layers"),
     ),
     "unreached taken from the column space": Mutant(
-        "inversion", "subspaces.project_left_null(", "subspaces.project_column(", inversion("what_no_input_reaches")
+        "layerwise", "subspaces.project_left_null(", "subspaces.project_column(", inversion("what_no_input_reaches")
     ),
     "exact whenever in range": Mutant(
-        "inversion",
+        "layerwise",
         "return self.forward_error <= self.tolerance",
         "return self.in_range",
         inversion("what_no_input_reaches[deficient]"),
     ),
     "float32 in name only": Mutant(
-        "inversion",
+        "layerwise",
         "if dtype is np.float64:",
         "if True:",
         inversion("in_float32_every_number_on_the_way_is_one"),
     ),
     "a budget without slopes": Mutant(
-        "inversion",
+        "layerwise",
         "largest, spread = _norms(back, slopes)",
         "largest, spread = _norms(back, slopes * 0 + 1)",
         inversion("slopes_enter_the_budget"),
     ),
     "sums without rounding": Mutant(
-        "inversion", "np.sqrt(2 + (m - 1) / 2) * z", "z", inversion("the_budget_holds[large-1]")
+        "layerwise", "np.sqrt(2 + (m - 1) / 2) * z", "z", inversion("the_budget_holds[large-1]")
     ),
     "an error that exits with 0": Mutant(
         "cli",
@@ -709,7 +715,7 @@ def run():
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_planted_fault_is_found(copy, name, run):
     mutant = MUTANTS[name]
-    source = copy / "vsbook" / f"{mutant.room}.py"
+    (source,) = (copy / "vsbook").rglob(f"{mutant.room}.py")
     text = source.read_text(encoding="utf-8")
     assert text.count(mutant.right) == 1, "the text to be mutated stands there once"
     source.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")

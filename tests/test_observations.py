@@ -8,16 +8,16 @@ import torch
 
 from evidence import observe, reachable
 from evidence.networks import LAYERS, VARIANTS, initial, observations_path, recipe, split_for, trained
-from vsbook.certificates import check_certificate
-from vsbook.chains import Chain
-from vsbook.data import mnist, mnist_split
-from vsbook.draws import ROUNDING
-from vsbook.kernels import flattened_kernels
-from vsbook.layers import named_weights
-from vsbook.nullmodel import holm
-from vsbook.reachability import reach
-from vsbook.subspaces import FourSubspaces
-from vsbook.training import PAPER, RUNS, evaluate, load, load_kernels, logits
+from vsbook.inversion.certificates import check_certificate
+from vsbook.inversion.chains import Chain
+from vsbook.inversion.reachability import reach
+from vsbook.linalg.kernels import flattened_kernels
+from vsbook.linalg.nullmodel import holm
+from vsbook.linalg.subspaces import FourSubspaces
+from vsbook.networks.data import mnist, mnist_split
+from vsbook.networks.draws import ROUNDING
+from vsbook.networks.layers import named_weights
+from vsbook.networks.training import PAPER, RUNS, evaluate, load, load_kernels, logits
 
 LAYER = VARIANTS["resnet18"].layer
 

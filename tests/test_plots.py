@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 
 from vsbook import plots
 from vsbook.checks import BadInput
-from vsbook.subspaces import FourSubspaces
+from vsbook.linalg.subspaces import FourSubspaces
 
 RNG = np.random.default_rng(0)
 

@@ -19,7 +19,7 @@ CLAIMS = (
 
 def test_chapters_and_quick_claims_under_foreign_kernels(project):
     again = [f"tests/test_results.py::test_measured_again_from_the_checkpoints[{claim}]" for claim in CLAIMS]
-    found = run(project, foreign(), CHAPTERS, [*again, "tests/test_draws.py"])
+    found = run(project, foreign(), CHAPTERS, [*again, "tests/networks/test_draws.py"])
     assert found.failed == []
     assert found.passed > len(CHAPTERS) + len(CLAIMS)
     assert MACHINES[foreign()].got(found.kernels)

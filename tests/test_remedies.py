@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 from tests.oracles import matrix_of_rank
-from vsbook import subspaces
-from vsbook.activations import relu
-from vsbook.chains import Chain, Step
 from vsbook.checks import BadInput
-from vsbook.inversion import invert_layers
-from vsbook.layers import named_weights
-from vsbook.newton import invert
-from vsbook.polytopes import walk
-from vsbook.subspaces import FourSubspaces, numerical_rank
+from vsbook.inversion.chains import Chain, Step
+from vsbook.inversion.layerwise import invert_layers
+from vsbook.inversion.newton import invert
+from vsbook.inversion.polytopes import walk
+from vsbook.linalg import subspaces
+from vsbook.linalg.activations import relu
+from vsbook.linalg.subspaces import FourSubspaces, numerical_rank
+from vsbook.networks.layers import named_weights
 
 A = matrix_of_rank(48, 64, 5, 0) * 50
 T = torch.from_numpy(A)
@@ -84,7 +84,7 @@ def test_a_sparse_matrix_of_scipy(form):
 def test_a_layer_and_what_it_is_found_in(module):
     """From the module to the mapping, from there to a layer, to a matrix."""
     found = named_weights(nn.Sequential(module))
-    assert "vsbook.layers.named_weights" in refused(module)
+    assert "vsbook.networks.named_weights" in refused(module)
     name = re.search(r"; pass one of its values, as that of '(.*)'$", refused(found))[1]
     layer = found[name]
     view = re.search(r"got Layer; pass one of its matrices, as \.matrices\['(\w+)'\]$", refused(layer))[1]
@@ -95,7 +95,7 @@ def test_a_convolutions_weight():
     layer = named_weights(nn.Conv2d(3, 4, 5))[""]
     said = refused(layer.weight)
     assert said.endswith(
-        "got shape (4, 3, 5, 5); pass one of the .matrices of its layer (vsbook.layers.named_weights), "
+        "got shape (4, 3, 5, 5); pass one of the .matrices of its layer (vsbook.networks.named_weights), "
         "or reshape it to (rows, columns)"
     )
     assert {name: numerical_rank(view) for name, view in layer.matrices.items()} == {

@@ -8,13 +8,13 @@ from torch import nn
 from torch.nn.utils import parametrize, prune
 
 from tests.oracles import matrix_of_rank
-from vsbook.activations import identity
-from vsbook.chains import Chain, Step
 from vsbook.checks import BadInput
-from vsbook.inversion import error_budget, invert_layers
-from vsbook.layers import named_weights
-from vsbook.subspaces import SPACINGS, FourSubspaces, absorb_bias, numerical_rank, rank_tolerance, stored_as
-from vsbook.training import load
+from vsbook.inversion.chains import Chain, Step
+from vsbook.inversion.layerwise import error_budget, invert_layers
+from vsbook.linalg.activations import identity
+from vsbook.linalg.subspaces import SPACINGS, FourSubspaces, absorb_bias, numerical_rank, rank_tolerance, stored_as
+from vsbook.networks.layers import named_weights
+from vsbook.networks.training import load
 
 TYPES = {name: getattr(torch, name) for name in SPACINGS}
 NARROW = ("float16", "bfloat16")

@@ -109,12 +109,11 @@ def test_the_import(bare, tmp_path):
 
 
 def test_every_room_is_there_and_needs_no_extra(bare, tmp_path):
-    code = "import importlib, pkgutil, vsbook\nfor m in pkgutil.iter_modules(vsbook.__path__, 'vsbook.'): "
+    code = "import importlib, pkgutil, vsbook\nfor m in pkgutil.walk_packages(vsbook.__path__, 'vsbook.'): "
     code += "print(importlib.import_module(m.name).__name__)"
     rooms = output(bare / "python", "-c", code, folder=tmp_path).split()
-    assert rooms == [
-        f"vsbook.{path.stem}" for path in sorted((ROOT / "vsbook").glob("*.py")) if path.stem != "__init__"
-    ]
+    paths = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "vsbook").rglob("*.py")]
+    assert set(rooms) == {".".join(path.parts).removesuffix(".__init__") for path in paths} - {"vsbook"}
 
 
 def test_the_command(bare, tmp_path):
@@ -132,7 +131,7 @@ def test_the_command(bare, tmp_path):
 
 def test_a_network_and_the_data(bare, tmp_path):
     """The shipped network's accuracy on the shipped images is the ledger's: two images of 10,000 may be close."""
-    code = "from vsbook.data import mnist\nfrom vsbook.training import evaluate, load, logits\n"
+    code = "from vsbook.networks.data import mnist\nfrom vsbook.networks.training import evaluate, load, logits\n"
     code += "print(logits(load('fcnn1'), mnist().test.images).shape, evaluate(load('fcnn1'), mnist().test))"
     *shape, accuracy = output(bare / "python", "-c", code, folder=tmp_path).split()
     assert " ".join(shape) == "torch.Size([10000, 10])"
@@ -142,7 +141,7 @@ def test_a_network_and_the_data(bare, tmp_path):
 @pytest.mark.parametrize(
     ("package", "use"),
     [
-        ("freia", "from vsbook.training import load; load('invertible')"),
+        ("freia", "from vsbook.networks.training import load; load('invertible')"),
         ("ipywidgets", "from vsbook import plots; plots.with_alt(plots.plt.figure(), 'nothing')"),
     ],
 )

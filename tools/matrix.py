@@ -86,7 +86,7 @@ def commands(project: Project, name: str, python: str, backend: str = "") -> lis
     environment, folder = ENVIRONMENTS[name], project.build / "matrix" / name
     inside = str(folder / "bin" / "python")
     backends = [f"--torch-backend={backend}"] if backend else []
-    tests = [path for path in sorted((project.root / "tests").glob("test_*.py")) if path.stem not in LEFT_OUT]
+    tests = [path for path in sorted((project.root / "tests").rglob("test_*.py")) if path.stem not in LEFT_OUT]
     report = f"--junitxml={report_of(project, name)}"
     return [
         [uv(), "venv", "--quiet", "--clear", "--python", python, str(folder)],

@@ -186,7 +186,7 @@ def _tests(project: Project, arguments: list[str], machine: Machine, found: Outc
 
 def numeric_tests(project: Project) -> list[str]:
     """The test files in which numbers are computed."""
-    files = sorted((project.root / "tests").glob("test_*.py"))
+    files = sorted((project.root / "tests").rglob("test_*.py"))
     return [str(file) for file in files if file.stem.removeprefix("test_") not in ASIDE]
 
 

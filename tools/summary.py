@@ -7,10 +7,10 @@ import numpy as np
 
 from vsbook import ledger
 from vsbook.checks import write_beside
-from vsbook.data import mnist
-from vsbook.layers import named_weights
-from vsbook.subspaces import FourSubspaces
-from vsbook.training import load
+from vsbook.linalg.subspaces import FourSubspaces
+from vsbook.networks.data import mnist
+from vsbook.networks.layers import named_weights
+from vsbook.networks.training import load
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "book" / "images" / "thesis.png"

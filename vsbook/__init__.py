@@ -1,16 +1,11 @@
 """Neural networks as linear algebra, measured claim by claim.
 
-Importing `vsbook` loads nothing else; each room is imported by its own name:
+Importing `vsbook` loads nothing else; each wing is imported by its own name, and lists in `dir` what it offers:
 
-- pure NumPy: `vsbook.subspaces`, `vsbook.kernels`, `vsbook.activations`, `vsbook.nullmodel`,
-  `vsbook.arrangement`
-- data and networks: `vsbook.data`, `vsbook.models`, `vsbook.invertible`
-- networks as matrices, and training: `vsbook.layers`, `vsbook.training`, `vsbook.chains`
-- from an output back to an image: `vsbook.inversion`, `vsbook.reachability` (proofs: `vsbook.certificates`),
-  `vsbook.newton`, `vsbook.polytopes`
-- ideal images: `vsbook.ideal`, `vsbook.input_training`, `vsbook.training_mode`, `vsbook.naturalness`
-- claims and measurements: `vsbook.ledger`
-- pictures: `vsbook.plots`; command line: `vsbook.cli`
+- `vsbook.linalg`: matrices and their four subspaces, convolutions, activations, what chance gives. No PyTorch.
+- `vsbook.networks`: MNIST, the networks, any network's layers as matrices, training and checkpoints.
+- `vsbook.inversion`: from an output back to an image, with proofs where there is none; ideal images.
+- `vsbook.ledger`: claims and measurements; `vsbook.plots`: pictures; `vsbook.cli`: the command line.
 """
 
 

@@ -90,7 +90,7 @@ def _way(tensor) -> str:
         ".float()": narrow,
     }
     way = ".detach().cpu()" + "".join(call for call, needed in calls.items() if needed) + ".numpy()"
-    return f"{way}, through vsbook.subspaces.stored_as(array, {kind!r}) where a rank counts" if narrow else way
+    return f"{way}, through vsbook.linalg.stored_as(array, {kind!r}) where a rank counts" if narrow else way
 
 
 def _real(values, array: np.ndarray) -> str:
@@ -102,7 +102,7 @@ def _real(values, array: np.ndarray) -> str:
     if hasattr(values, "matrices"):
         return f"pass one of its matrices, as .matrices[{next(iter(values.matrices))!r}]"
     if hasattr(values, "named_modules"):
-        return "pass a matrix of a layer that vsbook.layers.named_weights finds"
+        return "pass a matrix of a layer that vsbook.networks.named_weights finds"
     if isinstance(values, Mapping) and values:
         return f"pass one of its values, as that of {next(iter(values))!r}"
     try:
@@ -116,7 +116,7 @@ def as_matrix(values, name: str = "A") -> Float[np.ndarray, "m n"]:
     """A finite real matrix in its stored floating type, or `BadInput`."""
     array = as_real(values, name)
     if array.ndim != 2:
-        kernels = "pass one of the .matrices of its layer (vsbook.layers.named_weights), or "
+        kernels = "pass one of the .matrices of its layer (vsbook.networks.named_weights), or "
         remedy = f"{kernels if array.ndim > 2 else ''}reshape it to (rows, columns)"
         raise BadInput(f"{name}: expected a matrix (2 axes), got shape {array.shape}; {remedy}")
     return array

@@ -44,14 +44,14 @@ def train(
     if network in ("invertible", "invertible_toy"):
         raise BadInput(
             f"network: expected one of {', '.join(PAPERS)}, got {network!r}, which the paper's recipe doesn't train; "
-            f"vsbook.training.load({network!r}) has it trained, and evidence/invertible.py in the repository its recipe"
+            f"vsbook.networks.load({network!r}) has it trained, and evidence/invertible.py in the repository its recipe"
         )
     one_of(network, PAPERS, "network")
     from dataclasses import replace
 
     from platformdirs import user_cache_path
 
-    from vsbook import data, models, training
+    from vsbook.networks import data, models, training
 
     output = output or Path(f"{network}-seed{seed}.safetensors")
     if os.path.exists(output):  # a name too long is left to `write_beside`

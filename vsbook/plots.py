@@ -17,7 +17,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Polygon
 
 from vsbook.checks import BadInput, as_vectors
-from vsbook.subspaces import FourSubspaces
+from vsbook.linalg.subspaces import FourSubspaces
 
 __all__ = [
     "PALETTE",

@@ -1,0 +1,307 @@
+"""Invertible networks: both ways, against autograd and hand-made couplings, at their doors, and as they ship."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tests.runs import assert_same_bits, header_in, weights
+from vsbook.checks import BadInput
+from vsbook.networks.coupling import CouplingNetwork, Invertible, cosine_matrix, jacobians
+from vsbook.networks.data import Images, mnist
+from vsbook.networks.models import create
+from vsbook.networks.training import ASSETS, evaluate, load, load_checkpoint, logits, save_checkpoint
+
+NETWORKS = ("invertible", "invertible_toy")
+laws = settings(deadline=None, derandomize=True, max_examples=20)
+# one row of a batch: some numbers far outside the pixels' range, and exact zeros
+rows = arrays(np.float64, (2, 784), elements=st.floats(-10, 10, width=32), fill=st.sampled_from([0.0, 1.0]))
+
+
+def rough(network, seed=0):
+    """A network far from its start: every trainable weight moved at random, so that no coupling is the identity."""
+    model, generator = create(network, seed), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter += 0.03 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def network(request):
+    return rough(request.param)
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def exact(request):
+    return rough(request.param).double()
+
+
+def largest(difference):
+    return float(difference.detach().abs().max())
+
+
+# the map and its inverse
+
+
+@laws
+@given(rows)
+def test_an_image_comes_back(exact, images):
+    images = torch.from_numpy(images)
+    assert largest(exact.invert(*exact.transform(images)) - images) < 1e-11
+
+
+@laws
+@given(rows)
+def test_an_output_comes_back(exact, coordinates):
+    """Any 784 numbers are the output of one image."""
+    outputs, spare = torch.from_numpy(coordinates).split([10, 774], dim=1)
+    again, rest = exact.transform(exact.invert(outputs, spare))
+    assert max(largest(again - outputs), largest(rest - spare)) < 1e-10
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_test_images_come_back_from_the_shipped_networks(name, dtype, bound):
+    model, images = load(name).to(dtype), torch.from_numpy(mnist().test.images[:300]).to(dtype)
+    assert largest(model.invert(*model.transform(images)) - images) < bound
+
+
+def test_an_inverse_of_another_network_is_none(network):
+    """So the round trips above can fail."""
+    other, images = rough("invertible" if isinstance(network, CouplingNetwork) else "invertible_toy", 1), noise(4)
+    assert largest(other.invert(*network.transform(images)) - images) > 0.1
+
+
+def test_a_change_of_one_coordinate_changes_the_image(exact):
+    outputs, spare = exact.transform(noise(1).double())
+    for moved in ((outputs + 1e-3, spare), (outputs, spare + 1e-3)):
+        assert largest(exact.invert(*moved) - exact.invert(outputs, spare)) > 1e-5
+
+
+def noise(count, seed=0):
+    """Images outside of 0 to 1 too."""
+    return 3 * torch.rand(count, 784, generator=torch.Generator().manual_seed(seed)) - 1
+
+
+def test_logits_are_the_first_ten_coordinates(network):
+    images = noise(5)
+    outputs, spare = network.transform(images)
+    assert (tuple(outputs.shape), tuple(spare.shape)) == ((5, 10), (5, 774))
+    assert torch.equal(network(images), outputs)
+    assert torch.equal(logits(network, images.numpy()), outputs.detach())
+
+
+def test_images_flat_square_or_with_a_channel(network):
+    images = noise(3)
+    for shape in ((3, 28, 28), (3, 1, 28, 28)):
+        assert torch.equal(network(images.reshape(shape)), network(images))
+
+
+def test_an_image_is_mapped_alike_in_any_batch_and_mode(exact):
+    images = noise(6).double()
+    alone = torch.cat([exact(image[None]) for image in images])
+    assert largest(exact(images) - alone) < 1e-11
+    assert torch.equal(exact.train()(images), exact.eval()(images))
+
+
+# couplings
+
+
+def test_the_toy_is_a_cnn_beside_pixels_that_pass():
+    toy, images = rough("invertible_toy"), noise(3)
+    outputs, spare = toy.transform(images)
+    rest = images.clone()
+    rest[:, :10] = 0
+    assert largest(outputs - images[:, :10] - toy.cnn(rest.reshape(3, 1, 28, 28))) < 1e-5
+    assert torch.equal(spare, images[:, 10:])
+    assert mnist().train_images.reshape(-1, 784)[:, :10].max() == 0, "the ten pixels are paper"
+
+
+def test_the_network_is_orthogonal_at_its_start():
+    J = jacobians(create("invertible", 0).double(), noise(1).double())[0]
+    np.testing.assert_allclose(J @ J.T, np.eye(784), atol=1e-12)
+
+
+def test_logits_are_seven_times_the_means_of_ten_maps():
+    model, images = rough("invertible"), noise(2)
+    maps, _ = model.chain(images.reshape(-1, 1, 28, 28))
+    assert largest(model(images) - 7 * maps[:, :10].mean(dim=(2, 3))) < 1e-4
+
+
+def test_cosines_are_orthogonal_and_by_the_formula():
+    k, n = np.mgrid[:7, :7]
+    D = np.cos(np.pi * k * (2 * n + 1) / 14) * np.sqrt(np.where(k == 0, 1, 2) / 7)
+    np.testing.assert_allclose(cosine_matrix(7), D, atol=1e-15)
+
+
+def test_jacobian_against_differences(exact):
+    """Central differences along three directions; the steps are too small to meet a kink of a ReLU often."""
+    images, generator = noise(1, seed=3).double(), torch.Generator().manual_seed(1)
+    J = torch.from_numpy(jacobians(exact, images)[0])
+    for _ in range(3):
+        step = 1e-6 * torch.randn(1, 784, generator=generator, dtype=torch.float64)
+        ends = [torch.cat(exact.transform(images + sign * step), dim=1) for sign in (1, -1)]
+        difference = (ends[0] - ends[1]) / 2
+        assert largest(difference - step @ J.T) < 1e-4 * largest(difference)
+
+
+def test_jacobian_against_autograd(exact):
+    images = noise(2, seed=4).double()
+    expected = torch.autograd.functional.jacobian(lambda x: torch.cat(exact.transform(x), dim=1)[:, ::97], images[1:])
+    np.testing.assert_allclose(jacobians(exact, images)[1, ::97], expected[0, :, 0].numpy(), atol=1e-12)
+
+
+def test_log_determinant_is_that_of_the_jacobian():
+    model, images = rough("invertible").double(), noise(2, seed=5).double()
+    sign, expected = np.linalg.slogdet(jacobians(model, images))
+    np.testing.assert_allclose(model.log_determinant(images).detach().numpy(), expected, atol=1e-9)
+    assert np.abs(expected).min() > 1, "scales are at work"
+    assert np.abs(sign).min() == 1
+
+
+def test_the_toys_jacobian_is_block_triangular_of_determinant_1():
+    toy, images = rough("invertible_toy").double(), noise(1).double()
+    J = jacobians(toy, images)[0]
+    np.testing.assert_array_equal(J[:, :10], np.eye(784)[:, :10])
+    np.testing.assert_array_equal(J[10:], np.eye(784)[10:])
+    assert np.abs(J[:10, 10:]).max() > 1e-3
+
+
+# doors
+
+BAD_IMAGES = {
+    "no tensor": (np.zeros((2, 784), np.float32), "images: expected an object of torch's Tensor"),
+    "too few pixels": (torch.zeros(2, 783), r"images: expected \(N, 784\) or \(N, 28, 28\)"),
+    "three channels": (torch.zeros(2, 3, 28, 28), "images: expected"),
+    "one flat image": (torch.zeros(784), "images: expected"),
+    "none": (torch.zeros(0, 784), r"images: expected shape \(N, 784\)"),
+    "float64": (torch.zeros(2, 784).double(), "expected torch.float32 as the network's, got torch.float64"),
+    "whole numbers": (torch.zeros(2, 784, dtype=torch.int64), "expected torch.float32"),
+    "NaN": (torch.full((2, 784), torch.nan), "images: expected finite numbers"),
+}
+BAD_OUTPUTS = {
+    "eleven logits": (torch.zeros(2, 11), torch.zeros(2, 774), r"logits: expected shape \(N, 10\)"),
+    "one vector": (torch.zeros(10), torch.zeros(774), r"logits: expected shape \(N, 10\)"),
+    "all coordinates": (torch.zeros(2, 10), torch.zeros(2, 784), r"spare: expected shape \(N, 774\)"),
+    "rows that don't match": (torch.zeros(2, 10), torch.zeros(1, 774), "spare: expected one row for each of 2"),
+    "NaN": (torch.zeros(2, 10), torch.full((2, 774), torch.nan), "spare: expected finite numbers"),
+    "infinity": (torch.full((2, 10), torch.inf), torch.zeros(2, 774), "logits: expected finite numbers"),
+    "an array": (torch.zeros(2, 10), np.zeros((2, 774)), "spare: expected an object of torch's Tensor"),
+    "float64": (torch.zeros(2, 10).double(), torch.zeros(2, 774).double(), "logits: expected torch.float32"),
+}
+
+
+def assert_refused(network, match, call):
+    """One line that says what to do, and a network that is as it was."""
+    before, modes = weights(network), [m.training for m in network.modules()]
+    with pytest.raises(BadInput, match=match) as caught:
+        call()
+    assert ";" in str(caught.value)
+    assert_same_bits(weights(network), before)
+    assert [m.training for m in network.modules()] == modes
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("what", BAD_IMAGES)
+def test_images_that_are_none(network, what):
+    images, match = BAD_IMAGES[what]
+    for door in (network.transform, network, lambda x: jacobians(network, x)):
+        assert_refused(network, match, lambda door=door: door(images))
+
+
+@pytest.mark.parametrize("what", BAD_OUTPUTS)
+def test_outputs_that_are_none(network, what):
+    *parts, match = BAD_OUTPUTS[what]
+    assert_refused(network, match, lambda: network.invert(*parts))
+
+
+def test_other_doors():
+    with pytest.raises(BadInput, match="network: expected an object of vsbook's Invertible"):
+        jacobians(create("fcnn1", 0), torch.zeros(1, 784))
+    with pytest.raises(BadInput, match="size: expected a whole number of at least 1"):
+        cosine_matrix(0)
+    with pytest.raises(BadInput, match="images: expected"):
+        logits(create("invertible", 0), np.zeros((2, 700)))
+
+
+def test_nothing_changes_in_a_network_that_is_looked_at(network):
+    before, modes = weights(network), [m.training for m in network.modules()]
+    images = noise(2)
+    kept = images.clone()
+    outputs, spare = (part.detach().clone() for part in network.transform(images))
+    copies = outputs.clone(), spare.clone()
+    network.invert(outputs, spare)
+    jacobians(network, images)
+    assert torch.equal(images, kept)
+    assert torch.equal(outputs, copies[0])
+    assert torch.equal(spare, copies[1])
+    assert_same_bits(weights(network), before)
+    assert [m.training for m in network.modules()] == modes
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_jacobians_no_matter_what_the_caller_has_switched_off(name, mode):
+    images = noise(1)
+    expected = jacobians(rough(name), images)
+    with mode():
+        np.testing.assert_array_equal(jacobians(rough(name), images.clone()), expected)
+
+
+def test_only_near_the_largest_numbers_do_coordinates_overflow(network):
+    for size in (1e-30, 1e30, -1e36):
+        assert all(part.isfinite().all() for part in network.transform(torch.full((1, 784), size)))
+
+
+# as they are made and ship
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_are_those_of_the_seed(name):
+    """And the global random states, NumPy's too, have no say in them."""
+    np.random.seed(1)  # noqa: NPY002
+    one = weights(create(name, 5))
+    np.random.seed(2)  # noqa: NPY002
+    assert_same_bits(weights(create(name, 5)), one)
+    other = weights(create(name, 6))
+    assert any(not torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_saved_in_half_precision_it_comes_back(name, tmp_path):
+    path, model = tmp_path / "one.safetensors", rough(name).half()
+    save_checkpoint(path, model, {"network": name})
+    again = load_checkpoint(path)
+    assert_same_bits(weights(again), weights(model.float()))
+    images = noise(2).double()
+    assert largest(again.double().invert(*again.transform(images)) - images) < 1e-11, "the mixing is exact in half too"
+
+
+def test_both_are_of_about_150_000_weights():
+    counts = {name: sum(p.numel() for p in create(name, 0).parameters() if p.requires_grad) for name in NETWORKS}
+    assert counts == {"invertible": 155_792, "invertible_toy": 144_706}
+
+
+def test_made_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        CouplingNetwork()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_shipped_network_has_the_accuracy_of_its_header(name):
+    """On every fifth test image: within four deviations of what 2000 of 10,000 leave to chance."""
+    header = header_in(ASSETS / "checkpoints" / f"{name}-seed0.safetensors")
+    test, accuracy = mnist().test, float(header["test_accuracy"])
+    part = Images(test.images[::5], test.labels[::5])
+    assert evaluate(load(name), part) == pytest.approx(accuracy, abs=4 * np.sqrt(accuracy * (1 - accuracy) / 2500))
+    assert {"epochs", "code", "noise", "degrees"} <= json.loads(header["recipe"]).keys()
+    assert isinstance(load(name), Invertible)

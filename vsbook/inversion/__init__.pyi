@@ -1,0 +1,94 @@
+# What the wing offers, room by room: `__init__.py` loads a name when it is asked for.
+
+from .certificates import OutOfRange, Separation, check_certificate
+from .chains import Chain, Step
+from .ideal import (
+    READINGS,
+    Outputs,
+    Starts,
+    distances_to,
+    ideal_outputs,
+    lowest_quarter,
+    nearest_outputs,
+    output_statistics,
+    start_images,
+)
+from .input_training import PRIORS, Descent, InBox, Trained, train_input
+from .layerwise import ErrorBudget, LayerwiseInverse, error_budget, invert_layers
+from .naturalness import Naturalness, low_frequency_share, naturalness, nearest, total_variation
+from .newton import STARTS, Preimages, invert, starting_images
+from .polytopes import (
+    Certificate,
+    Piece,
+    PieceInverse,
+    Walk,
+    affine_piece,
+    check_infeasible,
+    invert_in_pattern,
+    pattern,
+    walk,
+)
+from .reachability import Reach, Trace, reach, trace_back
+from .training_mode import BatchNorm, Copies, copies_in_training_mode, train_copies
+
+__all__ = [
+    # chains: linear layers and activations, one after the other
+    "Chain",
+    "Step",
+    # layerwise: equation (5), and the digits that it costs
+    "ErrorBudget",
+    "LayerwiseInverse",
+    "error_budget",
+    "invert_layers",
+    # reachability: images in a box, or a proof that there is none
+    "Reach",
+    "Trace",
+    "reach",
+    "trace_back",
+    # certificates: proofs, and their check
+    "OutOfRange",
+    "Separation",
+    "check_certificate",
+    # newton: any network as a whole
+    "STARTS",
+    "Preimages",
+    "invert",
+    "starting_images",
+    # polytopes: networks of ReLUs, piece by piece
+    "Certificate",
+    "Piece",
+    "PieceInverse",
+    "Walk",
+    "affine_piece",
+    "check_infeasible",
+    "invert_in_pattern",
+    "pattern",
+    "walk",
+    # ideal: ideal outputs, and the images nearest to them
+    "READINGS",
+    "Outputs",
+    "Starts",
+    "distances_to",
+    "ideal_outputs",
+    "lowest_quarter",
+    "nearest_outputs",
+    "output_statistics",
+    "start_images",
+    # input_training: an image trained towards an output
+    "PRIORS",
+    "Descent",
+    "InBox",
+    "Trained",
+    "train_input",
+    # training_mode: the same, where batch normalisation is in training mode
+    "BatchNorm",
+    "Copies",
+    "copies_in_training_mode",
+    "train_copies",
+    # naturalness: how far an image is from the training images
+    "Naturalness",
+    "low_frequency_share",
+    "naturalness",
+    "nearest",
+    "total_variation",
+]

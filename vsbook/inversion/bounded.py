@@ -1,0 +1,149 @@
+"""Images within a box: of one layer the nearest to the minimum norm, of several what a search comes to.
+
+What they give is an image, never an answer: `vsbook.inversion.reachability` judges it.
+
+Source: Levenberg (1944) and Marquardt (1963), with a step whose bounds are kept by Newton's method on its dual; the
+method of multipliers, Hestenes (1969).
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from vsbook.checks import BadInput
+from vsbook.inversion.chains import Chain, Step
+from vsbook.linalg.activations import identity
+
+__all__ = ["gap", "nearest_input", "search"]
+
+STEPS, BACKTRACKS = 200, 12  # of a search, and attempts at each step
+HEAVIEST = 1e12  # the residual's weight, over the first one
+STALLED = 1e-4  # a search that gains less than this share in a step, after twenty, has arrived
+
+
+def gap(chain: Chain, aims: tuple, x: np.ndarray) -> Float[np.ndarray, " m"]:
+    """From the output to the nearest number between the aims; infinite where the network leaves float64.
+
+    >>> chain = Chain((Step("double", np.array([[2.0]]), np.zeros(1), identity()),))
+    >>> gap(chain, (np.array([3.0]), np.array([4.0])), np.array([1.0]))
+    array([1.])
+    """
+    try:
+        output = chain(x)[0]
+    except BadInput:
+        return np.full(chain.outputs, np.inf)
+    return np.clip(output, *aims) - output
+
+
+# one layer: the nearest input within bounds
+
+
+def nearest_input(step: Step, aim: np.ndarray, low: np.ndarray, high: np.ndarray) -> Float[np.ndarray, " n"]:
+    """Of all x in the box with W x + b = aim the nearest to the minimum-norm one; else about the least residual.
+
+    >>> step = Step("sum", np.array([[1.0, 1.0]]), np.zeros(1), identity())
+    >>> nearest_input(step, np.array([1.5]), np.zeros(2), np.array([0.5, 2.0])).round(9)
+    array([0.5, 1. ])
+    """
+    wanted = aim - step.bias
+    centre = step.subspaces.pinv(wanted)
+    y, weight, before = np.zeros(len(wanted)), _weight(step.weight), np.inf
+    for _ in range(14):  # the method of multipliers: y gathers, and the residual weighs more from round to round
+        x, y = _damped(step.weight, wanted, low, high, centre, weight, y)
+        residual = np.abs(wanted - step.weight @ x).max()
+        if residual <= 1e-14 * (1 + np.abs(wanted).max()) or residual > 0.9 * before:
+            break
+        weight, before = 10 * weight, residual
+    return x
+
+
+def _weight(A: np.ndarray) -> float:
+    """Of the residual against the distance, to begin with, in the scale of A."""
+    size = min(np.linalg.norm(A, 2), 1e150) ** 2
+    return 10 / size if size > 1e-200 else 1.0  # a network may be constant about an image
+
+
+def _damped(A, wanted, low, high, centre, weight: float, start) -> tuple[np.ndarray, np.ndarray]:
+    """The x in the box with the least |x - centre|^2 / 2 + weight |wanted - A x + start / weight|^2 / 2, and its y.
+
+    Newton's method on the dual problem: x = clip(centre + A'y) is piecewise linear in y, which has few numbers.
+    """
+    unit = 2.0 ** np.round(np.log2(weight) / 2)  # brings numbers to the size of 1, and rounds nothing
+    A, wanted, weight, start = unit * A, unit * wanted, weight / unit / unit, start / unit
+
+    def at(y):
+        x = np.clip(centre + y @ A, low, high)
+        gap = wanted - A @ x
+        return x, gap, ((x - centre) @ (x - centre)) / 2 + y @ gap - (y - start) @ (y - start) / (2 * weight)
+
+    y, (x, gap, value) = start, at(start)
+    for _ in range(60):
+        slope = gap - (y - start) / weight
+        if np.abs(slope).max() <= 1e-14 * (1e-3 * unit + np.abs(wanted).max()):
+            break
+        free = A[:, (x > low) & (x < high)]
+        try:
+            step, share = np.linalg.solve(free @ free.T + np.eye(len(y)) / weight, slope), 1.0
+        except np.linalg.LinAlgError:  # weights of 1e160
+            break
+        trial = at(y + step)
+        while not trial[2] >= value + 1e-4 * share * (slope @ step) and share > 1e-6:  # NaN halves the step too
+            share /= 2
+            trial = at(y + share * step)
+        if not np.isfinite(trial[2]):
+            break
+        y, (x, gap, value) = y + share * step, trial
+    return x, y * unit
+
+
+# several layers: a search within the box
+
+
+def search(chain: Chain, aims: tuple, box: tuple, goal: float, starts, until: float) -> Iterator[np.ndarray]:
+    """The images (n,) that the starts lead to, one after the other, while there is time; the first in any case.
+
+    Args:
+        chain: the network.
+        aims: (low, high), vectors; what goes into the last activation is to lie between them.
+        box: (low, high), vectors.
+        goal: how near to the aims a search ends.
+        starts: (K, n), in the box.
+        until: when `time.monotonic` says so, the search ends where it is.
+
+    >>> steps = [Step(name, 2 * np.eye(1), np.zeros(1), identity()) for name in ("first", "second")]
+    >>> aims, box = (np.array([3.0]),) * 2, (np.zeros(1), np.ones(1))
+    >>> [image.round(9) for image in search(Chain(tuple(steps)), aims, box, 1e-9, np.zeros((1, 1)), np.inf)]
+    [array([0.75])]
+    """
+    before = Chain((*chain.steps[:-1], replace(chain.steps[-1], activation=identity())))
+    for count, start in enumerate(starts):
+        if count and time.monotonic() > until:
+            return
+        yield _walk(before, aims, *box, goal, start, until)
+
+
+def _walk(chain: Chain, aims: tuple, low, high, goal: float, x: np.ndarray, until: float) -> np.ndarray:
+    """Levenberg-Marquardt: the network's tangent plane at x in its place, and a step within the box that pays."""
+    miss, weight = gap(chain, aims, x), 0.0
+    for count in range(STEPS):
+        if time.monotonic() > until or not goal < np.abs(miss).max() < np.inf:
+            break
+        if not np.isfinite(J := chain.jacobian(x)[0]).all():
+            break
+        weight = min(weight, HEAVIEST * _weight(J)) if count else _weight(J)
+        for _ in range(BACKTRACKS):
+            new, _ = _damped(J, miss + J @ x, low, high, x, weight, np.zeros(len(miss)))
+            left = gap(chain, aims, new)
+            if left @ left < miss @ miss:
+                break
+            weight /= 8
+        else:
+            break
+        stalled = count > 20 and left @ left > (1 - STALLED) * (miss @ miss)
+        x, miss, weight = new, left, 8 * weight
+        if stalled:
+            break
+    return x

@@ -1,0 +1,399 @@
+"""Ideal outputs of a classifier, and images that come near them: from one pass over the training images.
+
+Source: section 2.4 and Fig. 3 of the paper. Where its text and the authors' public code differ, both are here.
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.spatial.distance import cdist
+from torch import nn
+from tqdm import tqdm
+
+from vsbook.checks import BadInput, as_real, as_vectors, instance_of, one_of, shareable
+from vsbook.linalg.subspaces import FourSubspaces
+from vsbook.networks.data import Images, class_averages
+from vsbook.networks.layers import CONVOLUTIONS, named_weights
+
+__all__ = [
+    "READINGS",
+    "Outputs",
+    "Starts",
+    "as_targets",
+    "distances_to",
+    "ideal_outputs",
+    "in_eval_mode",
+    "lowest_quarter",
+    "nearest_outputs",
+    "output_statistics",
+    "start_images",
+]
+
+READINGS = ("own minima", "one minimum")
+BATCH = 1000  # images at a time: memory stays small
+QUARTER = 25  # percentile of the distances, as the paper has it
+
+
+def in_eval_mode(model: nn.Module) -> torch.nn.Parameter:
+    """The first parameter of a network that is wholly in eval mode.
+
+    In training mode batch normalisation lets the answer to an image depend on its neighbours, dropout draws, and the
+    running statistics move: no output would be *the* output.
+
+    Raises:
+        BadInput: if `model` isn't a network with weights, they have no shape yet, or a part of it is in training mode.
+    """
+    parameter = next(instance_of(model, nn.Module, "model").parameters(), None)
+    if parameter is None:
+        raise BadInput("model: expected a network with weights, got one without; pass the whole network")
+    if any(nn.parameter.is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        raise BadInput("model: expected weights with a shape, got lazy ones; let an image pass through first")
+    training = [name or "the whole" for name, module in model.named_modules() if module.training]
+    if training:
+        raise BadInput(
+            f"model: expected a network in eval mode, got one in training mode ({training[0]}); call .eval()"
+        )
+    return parameter
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a network says of N images, kept from one pass: all that the rest of this room needs of them.
+
+    Fields:
+        values: the network's outputs, float64.
+        first: the name of the linear or convolutional layer that an image meets first.
+        head: the name of the last linear layer that it meets; '' where none gives as many numbers as the network.
+        before: outputs of that layer, before whatever follows it; None without one.
+        energies: squared lengths of what came into it; None without one.
+    """
+
+    values: Float[np.ndarray, "N m"]
+    first: str = ""
+    head: str = ""
+    before: Float[np.ndarray, "N m"] | None = None
+    energies: Float[np.ndarray, " N"] | None = None
+
+
+@contextmanager
+def _hooks(model: nn.Module, hooks: dict):
+    """Forward hooks on the named modules, gone after the block."""
+    handles = [model.get_submodule(name).register_forward_hook(hook) for name, hook in hooks.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _called(model: nn.Module, image: torch.Tensor) -> list[str]:
+    """Linear and convolutional layers in the order in which an image meets them: the definition may have another."""
+    met = []
+    layers = {name for name, module in model.named_modules() if isinstance(module, (nn.Linear, *CONVOLUTIONS))}
+    with _hooks(model, {name: lambda *_, name=name: met.append(name) for name in layers}):
+        model(image)
+    return met
+
+
+class _Rows:
+    """Rows that come a batch at a time, in one float64 array made at the first.
+
+    In a list, each small part would come to lie where a batch was, and leave the next one no room: memory would grow.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count, self.filled, self.rows = count, 0, np.empty(0)
+
+    def take(self, part: torch.Tensor) -> None:
+        if self.filled == 0:
+            self.rows = np.empty((self.count, *part.shape[1:]))
+        start, self.filled = self.filled, self.filled + len(part)
+        if self.filled <= self.count and part.shape[1:] == self.rows.shape[1:]:
+            self.rows[start : self.filled] = part.detach().double().numpy()
+        else:
+            self.filled = self.count + 1  # one row an image it isn't
+
+
+def output_statistics(model: nn.Module, images, progress: bool = True) -> Outputs:
+    """All outputs of a network for many images, in one pass: eval mode, no gradients, 1000 images at a time.
+
+    Args:
+        model: any classifier in eval mode, on the CPU, with outputs (N, m).
+        images: (N, ...) as the network takes them.
+        progress: show a bar.
+
+    Raises:
+        BadInput: for a network in training mode or without weights, or images that aren't finite numbers in a shape
+            that it takes.
+
+    Source: section 2.4, paragraph 3 of the paper: the values achieved over the training set.
+
+    >>> from vsbook.networks.models import create
+    >>> found = output_statistics(create("fcnn1", 0).eval(), np.zeros((3, 784)), progress=False)
+    >>> found.values.shape, found.head, found.energies.tolist()
+    ((3, 10), 'layer1', [0.0, 0.0, 0.0])
+    """
+    dtype = in_eval_mode(model).dtype
+    batches = torch.from_numpy(_plain(images)).split(BATCH)
+    values, before, energies = (_Rows(len(images)) for _ in range(3))
+
+    def keep(_, inputs, output):
+        before.take(output)
+        energies.take(torch.linalg.vector_norm(inputs[0], dim=-1) ** 2)
+
+    try:
+        with torch.no_grad():
+            order = _called(model, batches[0][:1].to(dtype))
+        head = next((name for name in reversed(order) if isinstance(model.get_submodule(name), nn.Linear)), "")
+        with torch.no_grad(), _hooks(model, {head: keep} if head else {}):
+            for batch in tqdm(batches, unit="batch", disable=not progress, mininterval=0.5, leave=False):
+                values.take(model(_finite(batch.to(dtype))))
+    except BadInput:
+        raise
+    except Exception as error:  # whatever the network's own code raises
+        came = f"{tuple(np.shape(images))} ({error})"
+        raise BadInput(
+            f"images: expected (N, ...) as the network takes them, got shape {came}; reshape them"
+        ) from error
+    if values.rows.ndim != 2 or values.filled != len(images):
+        came = f"{len(images)} images and rows of shape {values.rows.shape[1:]}, or not one for each"
+        raise BadInput(f"model: expected one row of outputs an image, got {came}; pass a classifier")
+    as_real(values.rows, "outputs")
+    found = Outputs(values.rows, order[0] if order else "")
+    if before.filled != len(images) or before.rows.shape != values.rows.shape:
+        return found
+    return replace(found, head=head, before=before.rows, energies=energies.rows)
+
+
+def _plain(images) -> np.ndarray:
+    """An array that torch can share, without a copy where the images are plain already: the set is large."""
+    array = images if isinstance(images, np.ndarray) and images.dtype.kind == "f" else as_real(images, "images")
+    if isinstance(images, np.ma.MaskedArray) or array.ndim == 0 or array.size == 0 or array.dtype == np.longdouble:
+        array = as_vectors(images, None, "images")
+    return shareable(array)
+
+
+def _finite(batch: torch.Tensor) -> torch.Tensor:
+    """The sum of a batch shows NaN and infinities in one look, while the batch is at hand."""
+    if not batch.sum().isfinite() and not batch.isfinite().all():
+        raise BadInput("images: expected finite numbers, got NaN or infinities; remove or replace them")
+    return batch
+
+
+def ideal_outputs(outputs, reading: str) -> Float[np.ndarray, "m m"]:
+    r"""The ideal output of each class, one a row: $t_{cc} = \max_n y_{nc}$, and off the diagonal by the reading.
+
+    - 'own minima', the paper's text: each other output's own minimum, $t_{cj} = \min_n y_{nj}$. So all rows share
+      the minima, and differ where a row has its maximum.
+    - 'one minimum', the authors' public code: the minimum of the class's *own* output in all other places,
+      $t_{cj} = \min_n y_{nc}$.
+
+    Args:
+        outputs: (N, m), of all training images.
+        reading: one of `READINGS`.
+
+    Raises:
+        BadInput: for outputs that aren't (N, m) finite numbers, or another reading.
+
+    Source: section 2.4, paragraph 3 of the paper.
+
+    >>> ideal_outputs([[5, 0], [1, 3]], "own minima").tolist()
+    [[5.0, 0.0], [1.0, 3.0]]
+    >>> ideal_outputs([[5, 0], [1, 3]], "one minimum").tolist()
+    [[5.0, 1.0], [0.0, 3.0]]
+    """
+    outputs = as_vectors(outputs, None, "outputs")
+    if outputs.ndim != 2:
+        raise BadInput(f"outputs: expected one row an image, got shape {outputs.shape}; put images in the first axis")
+    low, high = outputs.min(axis=0), outputs.max(axis=0)
+    others = np.tile(low, (len(low), 1)) if one_of(reading, READINGS, "reading") == "own minima" else low[:, None]
+    return np.where(np.eye(len(low), dtype=bool), high, others)
+
+
+def nearest_outputs(outputs, ideal) -> Int[np.ndarray, " m"]:
+    """For each ideal output, a row of (m, k), the index of the nearest of the outputs (N, k): the min-img.
+
+    Raises:
+        BadInput: if they aren't finite numbers, one row of k an image and a class.
+
+    Source: section 2.4, paragraph 4 of the paper.
+
+    >>> nearest_outputs([[5, 0], [1, 3]], [[5, 1], [0, 3], [9, 0]]).tolist()
+    [0, 1, 0]
+    """
+    outputs, ideal = as_vectors(outputs, None, "outputs"), as_vectors(ideal, None, "ideal")
+    if outputs.ndim != 2 or ideal.ndim != 2 or outputs.shape[1] != ideal.shape[1]:
+        raise BadInput(f"ideal: expected rows like those of {outputs.shape}, got {ideal.shape}; take one network's")
+    return cdist(ideal, outputs).argmin(axis=1)
+
+
+def lowest_quarter(distances: Float[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
+    """Which distances are at most the 25th percentile (NumPy's, between two values by proportion).
+
+    >>> lowest_quarter(np.array([4.0, 1, 3, 2, 5])).tolist()
+    [False, True, False, True, False]
+    """
+    return distances <= np.percentile(distances, QUARTER)
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Images for each class by the name of their recipe, and how far their outputs are from the ideal ones.
+
+    Fields:
+        reading: of the ideal outputs.
+        ideal: the ideal outputs, one class a row.
+        images: (10, pixels) by name.
+        distances: Euclidean, from the output of each image to its class's ideal output, by name.
+        indices: which training image it is, by name, where it is one.
+        left_out: recipes that this network doesn't allow, and why.
+    """
+
+    reading: str
+    ideal: Float[np.ndarray, "10 10"]
+    images: dict[str, Float[np.ndarray, "10 p"]]
+    distances: dict[str, Float[np.ndarray, " 10"]]
+    indices: dict[str, Int[np.ndarray, " 10"]]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def start_images(model: nn.Module, data: Images, outputs: Outputs, reading: str) -> Starts:
+    r"""Images that the training set offers for the ideal output of each class.
+
+    | name | image |
+    | --- | --- |
+    | avg-img | average of the class |
+    | min-img | the training image, of *any* class, whose output is nearest to the ideal one (the paper's text) |
+    | min-img of the class | the same among the images of the class (the authors' code) |
+    | avg-min-img | average of all training images in the lowest 25th percentile of distances (text) |
+    | avg-min-img of the class | the same within the class (code) |
+    | medoid | the image of the class with the least sum of squared distances to the others of it |
+    | signal of avg-img | avg-img projected on Signal(W), the row space of the first layer |
+    | nearest in features | the training image whose features lie nearest to ideal ones |
+
+    Features $f$ are the inputs of the last linear layer; the ideal ones are the shortest that give the ideal output
+    there, $W^+(t - b)$. This needs no inverse of what follows the layer: an increasing function takes maxima to maxima
+    and minima to minima, so $t$ is the ideal output of the layer itself, by the same reading.
+
+    Args:
+        model: the classifier in eval mode.
+        data: the training images with their digits.
+        outputs: of that model for these images, by `output_statistics`.
+        reading: one of `READINGS`.
+
+    Raises:
+        BadInput: for a network in training mode, outputs of other images or of a network with other layers, a missing
+            digit, or another reading.
+
+    Source: section 2.4, paragraph 4 of the paper.
+
+    >>> from vsbook.networks.data import mnist
+    >>> from vsbook.networks.models import create
+    >>> test, model = mnist().test, create("fcnn1", 0).eval()
+    >>> found = start_images(model, test, output_statistics(model, test.images, progress=False), "own minima")
+    >>> bool((found.distances["min-img"] <= found.distances["min-img of the class"]).all())
+    True
+    """
+    in_eval_mode(model)
+    _matching(model, instance_of(data, Images, "data"), instance_of(outputs, Outputs, "outputs"))
+    ideal = ideal_outputs(outputs.values, reading)
+    averages = class_averages(data.images, data.labels)
+    if len(ideal) != len(averages):
+        raise BadInput(f"outputs: expected one for each of ten digits, got {len(ideal)}; take another network")
+    left_out = _left_out(model, outputs, averages.shape[1])
+    indices = _single_images(data, outputs.values, ideal, averages)
+    if "nearest in features" not in left_out:
+        indices["nearest in features"] = _nearest_in_features(model, outputs, reading)
+    images = {"avg-img": averages} | {name: data.images[rows].astype(float) for name, rows in indices.items()}
+    images |= _averages_of_quarters(data, outputs.values, ideal)
+    if "signal of avg-img" not in left_out:
+        images["signal of avg-img"] = FourSubspaces.of(named_weights(model)[outputs.first].weight).project_row(averages)
+    reached = {name: distances_to(model, rows, ideal) for name, rows in images.items()}
+    return Starts(reading, ideal, images, reached, indices, left_out)
+
+
+def _matching(model: nn.Module, data: Images, outputs: Outputs) -> None:
+    if not {outputs.first, outputs.head} <= dict(model.named_modules()).keys():
+        came = f"those of one with layers {outputs.first!r} and {outputs.head!r}"
+        raise BadInput(f"outputs: expected those of this network, got {came}; take them by `output_statistics`")
+    if len(data) != len(outputs.values):
+        came = f"{len(outputs.values)} for {len(data)} images"
+        raise BadInput(f"outputs: expected one row for each image, got {came}; take those of the same images")
+
+
+def _by_class(labels: np.ndarray, values: np.ndarray, ideal: np.ndarray):
+    """For each class: distances of all outputs to its ideal one, and which images are of the class."""
+    for digit, target in enumerate(ideal):
+        yield cdist(values, target[None])[:, 0], labels == digit
+
+
+def _single_images(data: Images, values: np.ndarray, ideal: np.ndarray, averages: np.ndarray) -> dict:
+    inside, medoids = [], []
+    for (distances, own), average in zip(_by_class(data.labels, values, ideal), averages, strict=True):
+        members = np.flatnonzero(own)
+        inside.append(members[distances[own].argmin()])
+        # the sum of squared distances to the members is smallest where the distance to their mean is
+        parts = np.array_split(members, -(-len(members) // BATCH))
+        to_mean = [cdist(data.images[part], average[None]) for part in parts]  # in float64, so not all at once
+        medoids.append(members[np.concatenate(to_mean).argmin()])
+    names = ("min-img", "min-img of the class", "medoid")
+    return dict(zip(names, (nearest_outputs(values, ideal), np.array(inside), np.array(medoids)), strict=True))
+
+
+def _averages_of_quarters(data: Images, values: np.ndarray, ideal: np.ndarray) -> dict:
+    anywhere, inside = [], []
+    for distances, own in _by_class(data.labels, values, ideal):
+        anywhere.append(data.images[lowest_quarter(distances)].mean(axis=0, dtype=np.float64))
+        near = np.flatnonzero(own)[lowest_quarter(distances[own])]
+        inside.append(data.images[near].mean(axis=0, dtype=np.float64))
+    return {"avg-min-img": np.stack(anywhere), "avg-min-img of the class": np.stack(inside)}
+
+
+def _left_out(model: nn.Module, outputs: Outputs, pixels: int) -> dict[str, str]:
+    first, reasons = model.get_submodule(outputs.first), {}
+    if not isinstance(first, nn.Linear) or first.in_features != pixels:
+        found = f"{outputs.first}, a {type(first).__name__}" if outputs.first else "unknown"
+        reasons["signal of avg-img"] = f"the first layer is {found}: no matrix of its own takes a whole image in"
+    if outputs.before is None:
+        reasons["nearest in features"] = "the network has no linear layer that gives its outputs"
+    return reasons
+
+
+def _nearest_in_features(model: nn.Module, outputs: Outputs, reading: str) -> Int[np.ndarray, " m"]:
+    r"""The least of $\|f - W^+ t\|^2 = \|f\|^2 + (t - 2z)^\top (W W^\top)^+ t$ with $z = W f$: no need to keep $f$."""
+    layer = named_weights(model)[outputs.head]
+    bias = 0.0 if layer.bias is None else layer.bias
+    targets = ideal_outputs(outputs.before, reading) - bias
+    back = np.linalg.pinv(layer.weight.astype(float) @ layer.weight.T.astype(float), hermitian=True)
+    z = outputs.before - bias
+    return np.array([(outputs.energies + (t - 2 * z) @ back @ t).argmin() for t in targets])
+
+
+def distances_to(model: nn.Module, images, targets) -> Float[np.ndarray, " k"]:
+    r"""Euclidean distance $\|f(x_k) - t_k\|$ of the output of each image to its own target, in eval mode.
+
+    Args:
+        model: the classifier in eval mode.
+        images: (k, pixels).
+        targets: (k, m), one for each image.
+
+    Raises:
+        BadInput: for a network in training mode, or targets that aren't finite numbers of the shape of the outputs.
+
+    >>> from vsbook.networks.models import create
+    >>> distances_to(create("fcnn1", 0).eval(), np.zeros((2, 784)), np.full((2, 10), 100.0)).round().tolist()
+    [316.0, 316.0]
+    """
+    values = output_statistics(model, images, progress=False).values
+    return np.linalg.norm(values - as_targets(targets, values.shape), axis=1)
+
+
+def as_targets(targets, shape: tuple[int, int]) -> Float[np.ndarray, "k m"]:
+    """Target outputs, one row an image, or `BadInput`."""
+    targets = as_vectors(targets, None, "targets")
+    if targets.shape != shape:
+        raise BadInput(f"targets: expected one row of outputs for each image, {shape}, got {targets.shape}; match them")
+    return targets

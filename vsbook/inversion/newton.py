@@ -1,0 +1,280 @@
+r"""Whole-network inversion: from an output back to an image, by damped Gauss-Newton steps of minimum norm.
+
+Source: section 2.4 of the paper, which asks for input images that give a wanted output, for any network. Equation (5)
+goes back layer by layer and fails where a layer's inputs leave the range of the activation before it. Here the pseudo-
+inverse is that of the whole network's Jacobian, and every point on the way is an image.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy.spatial import KDTree
+from torch import nn
+from tqdm import tqdm
+
+from vsbook.checks import BadInput, as_real, as_vectors, instance_of, number, one_of, shareable, whole_number
+from vsbook.linalg.subspaces import lengths
+from vsbook.networks.data import CLASSES, Images, class_averages
+from vsbook.networks.training import logits
+
+__all__ = ["STARTS", "Preimages", "invert", "starting_images"]
+
+BATCH = 250  # images at a time; more take more memory and no less time
+SHORTEST = 2.0**-30  # step length at which the line search gives up
+NUDGES, NUDGE = 3, 2.0**-50  # copies of a network that show how rounding moves its outputs, and the weights' share
+STARTS = ("class average", "nearest training image", "another digit")
+
+
+@dataclass(frozen=True)
+class Preimages:
+    """Images that a network maps to given outputs, or as near as the steps came.
+
+    `images` have the shape of the starts and the unit of pixels. `converged`: whether the output was reached, and is
+    when the network is asked again and its weights move by their rounding: what float64 can't tell isn't reached.
+    `steps`: Jacobians that were taken. `errors`: relative forward errors, the distance of the image's output to the
+    target over the length of the target (over 1 for a target of zeros); infinite where the output isn't finite.
+    `distances`: from the start to the image, at most the largest of float64.
+    """
+
+    images: Float[np.ndarray, "N ..."]
+    converged: Bool[np.ndarray, " N"]
+    steps: Int[np.ndarray, " N"]
+    errors: Float[np.ndarray, " N"]
+    distances: Float[np.ndarray, " N"]
+
+
+def invert(
+    model: nn.Module, targets, starts, tolerance: float = 1e-10, max_steps: int = 100, progress: bool = True
+) -> Preimages:
+    r"""Images x with F(x) = target, each found from its own start, in float64.
+
+    $x \leftarrow x + t\,J(x)^+ (\text{target} - F(x))$ with the Jacobian J of the whole network: the smallest step
+    that solves the linearised equation. It lies in the row space of J, so that what the network can't see at x stays
+    as it is: the start chooses the point in the fibre. $t$ is halved until the distance to the target falls. A start
+    where an activation is saturated may come back as not converged: the Jacobian hardly sees that unit there.
+
+    Args:
+        model: any network in eval mode from images (N, ...) to outputs (N, m).
+        targets: (N, m) outputs. Those that can't be reached come back as not converged.
+        starts: (N, ...) images in the shape that the network takes.
+        tolerance: the relative forward error at which an image is done.
+        max_steps: after which it is given up.
+        progress: show a bar with the images that are done.
+
+    Raises:
+        BadInput: for a network in training mode, with weights that aren't finite or parts that are random, or one that
+            can't be copied, differentiated or run in float64; for arrays that aren't finite or of other shapes.
+
+    Source: equation (5) of the paper with J^+ in the place of W^+.
+
+    >>> from vsbook.networks.models import create
+    >>> found = invert(create("fcnn5", 0).eval(), np.zeros((1, 10)), np.full((1, 784), 0.5), progress=False)
+    >>> bool(found.converged[0]), bool(found.errors[0] < 1e-10)
+    (True, True)
+    """
+    targets, starts = _arrays(targets, starts)
+    tolerance, max_steps = number(tolerance, "tolerance"), whole_number(max_steps, "max_steps")
+    with torch.inference_mode(False):  # whatever the caller has switched on: no gradient knows tensors made in it
+        network = _network(model)
+        _fits(network, targets, starts)
+        nudged, parts = [_nudged(network, seed) for seed in range(NUDGES)], []
+        with tqdm(total=len(targets), unit="image", disable=not progress, mininterval=0.5, leave=False) as bar:
+            for first in range(0, len(targets), BATCH):
+                batch = slice(first, first + BATCH)
+                _says_it_again(network, starts[batch])
+                found = _invert(network, targets[batch], starts[batch], tolerance, max_steps)
+                parts.append((*found, found[2] + _doubts(network, nudged, found[0], targets[batch])))
+                bar.update(len(found[0]))
+    images, steps, errors, largest = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    with np.errstate(over="ignore"):
+        distances = np.minimum(lengths((images - starts).reshape(len(starts), -1)), np.finfo(np.float64).max)
+    return Preimages(images, largest <= tolerance, steps, errors, distances)
+
+
+def _arrays(targets, starts) -> tuple[np.ndarray, np.ndarray]:
+    targets, starts = as_vectors(targets, None, "targets"), as_real(starts, "starts").astype(np.float64)
+    if targets.ndim != 2 or starts.ndim < 2 or len(targets) != len(starts):
+        came = f"shapes {targets.shape} and {starts.shape}"
+        raise BadInput(f"starts: expected one for each target of (N, m), got {came}; put batches in the first axis")
+    if not np.isfinite(lengths(targets)).all():
+        raise BadInput("targets: expected vectors with a length within float64, got longer ones; scale them down")
+    return shareable(targets), starts
+
+
+def _network(model: nn.Module) -> nn.Module:
+    """A copy in float64 whose weights want no gradients; nothing is changed in the network itself."""
+    instance_of(model, nn.Module, "model")
+    if any(module.training for module in model.modules()):
+        raise BadInput("model: expected a network in eval mode, got one in training mode; call model.eval()")
+    try:
+        network = copy.deepcopy(model).double().requires_grad_(False)
+    except Exception as error:
+        raise BadInput(f"model: expected a network that can be copied in float64, got {error}; simplify it") from error
+    finite = all(weight.isfinite().all() for weight in network.parameters())
+    if not finite or any(buffer.isnan().any() for buffer in network.buffers()):
+        raise BadInput("model: expected finite weights, got NaN or infinities; was the training stable?")
+    return network
+
+
+def _fits(network: nn.Module, targets: np.ndarray, starts: np.ndarray) -> None:
+    """Try one image: the outputs are those of the targets, and there is a way back to the pixels."""
+    try:
+        y, _ = _linearised(network, torch.from_numpy(starts[:1]))
+    except BadInput:
+        raise
+    except Exception as error:  # whatever the network's own code raises
+        raise BadInput(
+            f"starts: expected images that the network takes in float64 and can be differentiated at, got shape "
+            f"{starts.shape} ({error}); reshape them, or take another network"
+        ) from error
+    if y.shape[1:] != targets.shape[1:]:
+        raise BadInput(
+            f"targets: expected outputs of the network, (N, {y.shape[1]}), got shape {targets.shape}; one output a row"
+        )
+
+
+def _says_it_again(network: nn.Module, starts: np.ndarray) -> None:
+    """Ask twice. The rounding of sums in another order leaves half of the digits alone; dropout doesn't."""
+    x = torch.from_numpy(starts)
+    with torch.no_grad():
+        first, second = network(x), network(x)
+    if not torch.allclose(first, second, rtol=0, atol=2.0**-26 * float(first.abs().max()), equal_nan=True):
+        raise BadInput(
+            "model: expected the same output for the same image, got another one when asked again; take out what is "
+            "random, or let it follow the mode: dropout(x, p, training=self.training)"
+        )
+
+
+def _nudged(network: nn.Module, seed: int) -> nn.Module:
+    """A copy whose weights are off by a few units in the last place, up or down: what rounding amounts to.
+
+    A sum of products, rounded, is the exact one of weights that are off by so little (Wilkinson's backward error).
+    """
+    nudged, generator = copy.deepcopy(network), np.random.default_rng(seed)
+    with torch.no_grad():
+        for weight in (*nudged.parameters(), *nudged.buffers()):
+            if weight.is_floating_point():  # a count stays as it is
+                weight.data = weight * torch.from_numpy(1 + NUDGE * generator.choice([-1.0, 1.0], tuple(weight.shape)))
+    return nudged
+
+
+def _doubts(network: nn.Module, nudged: list[nn.Module], images: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """How far the outputs move, asked again and by copies with nudged weights: (N,), relative to the targets."""
+    x = torch.from_numpy(images)
+    with torch.no_grad():
+        said = network(x)
+        moves = [lengths((again(x) - said).numpy()) for again in (network, *nudged)]
+    return np.nan_to_num(np.max(moves, axis=0), nan=np.inf) / _sizes(targets)
+
+
+def _sizes(targets: np.ndarray) -> np.ndarray:
+    """Lengths of the targets; 1 for one of zeros."""
+    sizes = lengths(targets)
+    return np.where(sizes > 0, sizes, 1.0)
+
+
+def _linearised(network: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outputs (N, m) and Jacobians (N, m, n) at images (N, ...): one pass forward, and one back for each output."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_(True)
+        y = network(x)
+        if y.ndim != 2 or len(y) != len(x):
+            raise TypeError(f"outputs of shape {tuple(y.shape)}, not one vector an image")
+        rows = [torch.autograd.grad(y[:, k].sum(), x, retain_graph=True)[0] for k in range(y.shape[1])]
+    return y.detach(), torch.stack([row.flatten(1) for row in rows], dim=1)
+
+
+def _least_steps(J: torch.Tensor, residuals: torch.Tensor) -> torch.Tensor:
+    """J^+ r for each image, (N, n), through J' = Q R: the Gram matrix J J' would lose half of the digits."""
+    J = torch.where(J.isfinite().all(dim=(1, 2), keepdim=True), J, 0.0)  # no way on from where it isn't
+    Q, R = torch.linalg.qr(J.transpose(1, 2))
+    U, s, Vh = torch.linalg.svd(R, full_matrices=False)  # J = Vh' s U' Q'
+    floor = torch.finfo(J.dtype).eps * max(J.shape[1:]) * s[:, :1]
+    inverses = torch.where(s > floor, 1 / s, 0.0)
+    return (Q @ (U @ (inverses[:, :, None] * (Vh @ residuals[:, :, None]))))[:, :, 0]
+
+
+def _misses(network: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Distances of the outputs to the targets (N,); infinite where the output isn't finite."""
+    with torch.no_grad():
+        miss = torch.from_numpy(lengths((network(x) - targets).numpy()))
+    return torch.where(miss.isfinite(), miss, torch.inf)
+
+
+def _invert(network, targets, starts, tolerance, max_steps) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, steps and relative errors of one batch; whoever is done or stuck is no longer computed."""
+    sizes, targets, x = torch.from_numpy(_sizes(targets)), torch.from_numpy(targets), torch.from_numpy(starts).clone()
+    miss, steps = _misses(network, x, targets), torch.zeros(len(x), dtype=torch.int64)
+    left = torch.arange(len(x))
+    for _ in range(max_steps):
+        left = left[miss[left] > tolerance * sizes[left]]
+        if not len(left):
+            break
+        y, J = _linearised(network, x[left])
+        directions = _least_steps(J, targets[left] - y).reshape(x[left].shape)
+        steps[left] += 1
+        left = left[_line_search(network, targets, x, miss, left, directions)]
+    return x.numpy(), steps.numpy(), (miss / sizes).numpy()
+
+
+def _line_search(network, targets, x, miss, left, directions) -> torch.Tensor:
+    """Move the images `left` of x along their directions, halved until the miss falls; returns a mask of who moved.
+
+    The full step would take the whole miss away if the network were linear; a ten-thousandth of that is asked for.
+    """
+    length, waiting = 1.0, torch.arange(len(left))
+    moved = torch.zeros(len(left), dtype=torch.bool)
+    while len(waiting) and length > SHORTEST:  # thirty times at most
+        chosen = left[waiting]
+        trial = x[chosen] + length * directions[waiting]
+        finite = trial.flatten(1).isfinite().all(dim=1).reshape(-1, *[1] * (x.ndim - 1))
+        trial = torch.where(finite, trial, x[chosen])  # never leaves the finite numbers
+        found = _misses(network, trial, targets[chosen])
+        better = found < (1 - 1e-4 * length) * miss[chosen]
+        x[chosen[better]], miss[chosen[better]] = trial[better], found[better]
+        moved[waiting[better]] = True
+        waiting, length = waiting[~better], length / 2
+    return moved
+
+
+def starting_images(kind: str, model: nn.Module, targets, train: Images) -> Float[np.ndarray, "N 784"]:
+    """A start for each target (N, 10), from the target and the training images alone.
+
+    Args:
+        kind: 'class average', that of the class which the target names (its largest number); 'nearest training
+            image', nearest in output space; 'another digit', the first training image of the next class, 0 after 9.
+        model: the network, whose outputs for the training images are needed for the nearest one.
+        targets: (N, 10) outputs.
+        train: images that may serve as starts: not those that made the targets.
+
+    Raises:
+        BadInput: for another kind, targets that aren't finite numbers of shape (N, 10), training images that lack a
+            digit which the kind asks for, or a network without ten finite outputs.
+
+    Source: 'initializing based on the original training images', section 3 of the paper.
+
+    >>> from vsbook.networks.models import create
+    >>> from vsbook.networks.data import mnist
+    >>> starting_images("class average", create("fcnn1", 0), np.eye(10), mnist().test).shape
+    (10, 784)
+    """
+    one_of(kind, STARTS, "kind")
+    targets, labels = as_vectors(targets, 10, "targets"), instance_of(train, Images, "train").labels
+    if targets.ndim != 2:
+        raise BadInput(f"targets: expected outputs (N, 10), got shape {targets.shape}; one output a row")
+    named = targets.argmax(axis=1)
+    if kind == "class average":
+        return class_averages(train.images, labels)[named]
+    if kind == "another digit":
+        digits, firsts = np.unique(labels, return_index=True)
+        if not np.array_equal(digits, range(CLASSES)):
+            raise BadInput(f"train: expected every digit 0 to 9, got {digits.tolist()}; take a larger sample")
+        return train.images[firsts[(named + 1) % 10]].astype(np.float64)
+    outputs = as_real(logits(model, train.images).double().numpy(), "outputs")
+    if outputs.shape[1:] != (CLASSES,):
+        raise BadInput(f"model: expected ten outputs an image, got shape {outputs.shape}; take a classifier of digits")
+    _, nearest = KDTree(outputs).query(targets)
+    return train.images[nearest].astype(np.float64)

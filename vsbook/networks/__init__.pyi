@@ -1,0 +1,65 @@
+# What the wing offers, room by room: `__init__.py` loads a name when it is asked for.
+
+from .coupling import CouplingNetwork, Invertible, ToyCoupling, cosine_matrix, jacobians
+from .data import CLASSES, Images, Mnist, Split, class_averages, mnist, mnist_split
+from .draws import ROUNDING, DrawnByNumPy
+from .layers import Layer, NamedWeights, Seen, capture, named_weights, uncompiled
+from .models import NETWORKS, create, fcnn1, fcnn5, resnet18
+from .training import (
+    PAPER,
+    RUNS,
+    Kernels,
+    Recipe,
+    evaluate,
+    fit,
+    load,
+    load_checkpoint,
+    load_kernels,
+    logits,
+    save_checkpoint,
+)
+
+__all__ = [
+    # data: MNIST
+    "CLASSES",
+    "Images",
+    "Mnist",
+    "Split",
+    "class_averages",
+    "mnist",
+    "mnist_split",
+    # models: the networks, untrained
+    "NETWORKS",
+    "create",
+    "fcnn1",
+    "fcnn5",
+    "resnet18",
+    # coupling: networks that are invertible by construction
+    "CouplingNetwork",
+    "Invertible",
+    "ToyCoupling",
+    "cosine_matrix",
+    "jacobians",
+    # draws: initial weights, the same on every machine
+    "ROUNDING",
+    "DrawnByNumPy",
+    # layers: any network as named matrices
+    "Layer",
+    "NamedWeights",
+    "Seen",
+    "capture",
+    "named_weights",
+    "uncompiled",
+    # training: fit, evaluate, checkpoints
+    "PAPER",
+    "RUNS",
+    "Kernels",
+    "Recipe",
+    "evaluate",
+    "fit",
+    "load",
+    "load_checkpoint",
+    "load_kernels",
+    "logits",
+    "save_checkpoint",
+]
