@@ -24,7 +24,8 @@ from vsbook.linalg.nullmodel import (
 from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.data import mnist
 from vsbook.networks.layers import capture, named_weights
-from vsbook.networks.training import load_kernels, logits
+from vsbook.networks.outputs import logits
+from vsbook.networks.training import load_kernels
 
 RESNET, CONTROL = "resnet18", "resnet18-small-start"
 LAYER = VARIANTS[RESNET].layer

@@ -23,12 +23,13 @@ from evidence.observe_inputs import (
     noise,
     observed,
 )
-from vsbook.inversion.ideal import READINGS, ideal_outputs, output_statistics
+from vsbook.inversion.ideal import READINGS, ideal_outputs
 from vsbook.inversion.input_training import train_input
 from vsbook.inversion.naturalness import low_frequency_share, naturalness
 from vsbook.ledger import Measurement
 from vsbook.linalg.kernels import two_level_share
 from vsbook.networks.data import class_averages, mnist_split
+from vsbook.networks.outputs import output_statistics
 
 DRAWS = 10_000
 REFERENCE = 1000  # test images whose distance to the training images is the yardstick

@@ -8,7 +8,7 @@ from vsbook.ledger import Measurement
 from vsbook.linalg.nullmodel import random_subspace
 from vsbook.linalg.subspaces import FourSubspaces, absorb_bias, append_one, neuron_projection
 from vsbook.networks.layers import named_weights
-from vsbook.networks.training import logits
+from vsbook.networks.outputs import logits
 
 
 def _random(n: int, r: int, seed: int) -> np.ndarray:

@@ -19,7 +19,8 @@ from vsbook.linalg.nullmodel import holm, sampled_bases, spectrum_test
 from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.data import Images, mnist_split
 from vsbook.networks.layers import named_weights
-from vsbook.networks.training import PAPER, evaluate, logits
+from vsbook.networks.outputs import logits
+from vsbook.networks.training import PAPER, evaluate
 
 SAMPLE = 1000  # test images whose outputs are compared
 BASES = 5  # random bases beside the signal kernels

@@ -17,7 +17,7 @@ from vsbook.inversion.certificates import check_certificate
 from vsbook.inversion.chains import Chain
 from vsbook.inversion.reachability import Reach, reach, trace_back
 from vsbook.networks.data import Split, class_averages, mnist_split
-from vsbook.networks.training import logits
+from vsbook.networks.outputs import logits
 
 OBSERVATIONS = Path(__file__).parent / "observations" / "reachable.json"
 NETWORKS = ("fcnn1", "fcnn5", "fcnn5_leaky_relu", "fcnn5_tanh", "fcnn5_relu")

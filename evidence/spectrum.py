@@ -14,7 +14,8 @@ from vsbook.linalg.nullmodel import energy_fraction_law, random_subspace, sample
 from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.data import class_averages, mnist, mnist_split
 from vsbook.networks.layers import capture, named_weights
-from vsbook.networks.training import evaluate, logits
+from vsbook.networks.outputs import logits
+from vsbook.networks.training import evaluate
 
 BLIND = np.ones(10) / np.sqrt(10)  # adding the same to all outputs changes no softmax
 DRAWS = 1000

@@ -20,7 +20,7 @@ from vsbook.inversion.newton import STARTS, invert, starting_images
 from vsbook.inversion.polytopes import EXACT, affine_piece, pattern, walk
 from vsbook.ledger import Measurement
 from vsbook.networks.data import Images
-from vsbook.networks.training import logits
+from vsbook.networks.outputs import logits
 
 OBSERVATIONS = Path(__file__).parent / "observations" / "whole-inverse.json"
 SMOOTH, RELU, RESNET = ("fcnn1", "fcnn5", "fcnn5_leaky_relu"), "fcnn5_relu", "resnet18"

@@ -273,8 +273,8 @@ WHOLE_NETWORKS = mutants(
             "the_network_is_left_as_it_was",
         ),
         "training mode let in": (
-            "if any(module.training for module in model.modules()):",
-            "if False:",
+            "    refuse_training(model)",
+            "    pass",
             "bad_input_is_one_clear_error[training mode]",
         ),
         "random parts let in": (
@@ -350,11 +350,6 @@ INPUTS = (
                 "(np.array(inside), np.array(inside), np.array(medoids))",
                 "start_images_are_those_of_the_slow_search[dense-own minima]",
             ),
-            "each batch over the one before": (
-                "self.rows[start : self.filled] = part",
-                "self.rows[: len(part)] = part",
-                "a_pass_gives_what_one_image_at_a_time_gives[dense]",
-            ),
             "a medoid of the last part": (
                 "members[np.concatenate(to_mean).argmin()]",
                 "members[to_mean[-1].argmin()]",
@@ -364,11 +359,6 @@ INPUTS = (
                 '"reading") == "own minima"',
                 '"reading") == "one minimum"',
                 "both_readings_by_hand",
-            ),
-            "training mode of a layer overlooked": (
-                "for name, module in model.named_modules() if module.training]",
-                "for name, module in model.named_modules() if module.training and not name]",
-                "a_network_in_training_mode_is_refused_and_left_as_it_is",
             ),
             "the farthest quarter": (
                 "distances <= np.percentile(distances, QUARTER)",
@@ -380,10 +370,21 @@ INPUTS = (
                 "targets = ideal_outputs(outputs.before, reading)",
                 "nearest_in_features_with_the_features_at_hand",
             ),
-            "hooks that stay": (
-                "handle.remove()",
-                "pass",
-                "inverse_doors/a_network_that_is_taken_is_left_as_it_was[distances_to-dense]",
+        },
+    )
+    | mutants(
+        "outputs",
+        "ideal",
+        {
+            "each batch over the one before": (
+                "self.rows[start : self.filled] = part",
+                "self.rows[: len(part)] = part",
+                "a_pass_gives_what_one_image_at_a_time_gives[dense]",
+            ),
+            "training mode of a layer overlooked": (
+                "for name, module in modules if module.training]",
+                "for name, module in modules if module.training and not name]",
+                "a_network_in_training_mode_is_refused_and_left_as_it_is",
             ),
         },
     )

@@ -86,7 +86,18 @@ def test_matplotlib_in_one_room_torch_only_above():
     found = {room: set(imports(ROOT / f"{MODULES[room].replace('.', '/')}.py")) for room in ROOMS}
     assert [room for room in ROOMS if "matplotlib" in found[room]] == ["plots"]
     assert {room for room in ROOMS if "torch" in found[room]} == {
-        *("chains", "draws", "ideal", "input_training", "coupling", "layers", "models", "newton", "training"),
+        *(
+            "chains",
+            "coupling",
+            "draws",
+            "ideal",
+            "input_training",
+            "layers",
+            "models",
+            "newton",
+            "outputs",
+            "training",
+        ),
         "training_mode",
     }
 
@@ -114,7 +125,8 @@ def test_a_wing_offers_what_its_rooms_make_public(wing):
 
 # Rooms, and names in rooms, that serve other rooms alone.
 INSIDE = {"bounded", "relaxations", "as_box", "error_bounds", "one_vector"}
-INSIDE |= {"as_targets", "in_eval_mode", "descend", "differentiable", "finite_arrays"}
+INSIDE |= {"as_tensor", "in_mode", "refuse_training", "type_in_eval_mode"}
+INSIDE |= {"as_targets", "descend", "differentiable", "finite_arrays"}
 
 
 def test_what_no_wing_offers_serves_other_rooms():
@@ -151,7 +163,6 @@ PUBLIC = dict(public())
 # Functions whose docstring runs no example, each with the reason. Classes are shown by their functions.
 NO_EXAMPLE = {
     "ideal.as_targets": "a check; test_ideal sees what it refuses",
-    "ideal.in_eval_mode": "a check; test_ideal sees what it refuses",
     "input_training.descend": "a step inside `train_input`; test_input_training has it",
     "polytopes.check_infeasible": "needs a certificate",
     "polytopes.invert_in_pattern": "needs a pattern of a trained network",
@@ -167,7 +178,6 @@ NO_EXAMPLE = {
     "training.evaluate": "needs a trained network; test_fitting has it",
     "training.fit": "it trains; test_fitting has it",
     "training.load_checkpoint": "it reads a file; `training.load` shows it",
-    "training.logits": "needs a trained network; test_fitting has it",
     "training.save_checkpoint": "it writes a file",
 }
 

@@ -24,7 +24,7 @@ from vsbook.inversion import layerwise
 from vsbook.inversion.chains import Chain
 from vsbook.linalg import activations, arrangement, kernels, nullmodel, subspaces
 from vsbook.linalg.subspaces import FourSubspaces
-from vsbook.networks import data, layers, models, training
+from vsbook.networks import data, layers, models, outputs, training
 
 ROOT = Path(ledger.__file__).parent.parent
 S = FourSubspaces.of([[1.0, 2, 3], [4, 5, 6]])
@@ -70,7 +70,7 @@ ARRAY_DOORS = {
     "neuron_projection, x": (lambda v: subspaces.neuron_projection([1, 2, 3], v), (3,)),
     "class_averages, images": (lambda v: data.class_averages(v, np.arange(10)), (10, 784)),
     "class_averages, labels": (lambda v: data.class_averages(np.ones((10, 4)), v), (10,)),
-    "logits": (lambda v: training.logits(models.create("fcnn1", 0), v), (2, 784)),
+    "logits": (lambda v: outputs.logits(models.create("fcnn1", 0), v), (2, 784)),
     "as_matrix": (checks.as_matrix, (2, 2)),
     "pattern_share": (lambda v: kernels.pattern_share(v, "top row"), (9,)),
     "line_share": (kernels.line_share, (9,)),
@@ -394,8 +394,8 @@ REFUSED = {
     "fit nothing": lambda: fit(split=images(np.ones((0, 784)), np.zeros(0, int))),
     "fit other labels": lambda: fit(split=images(np.ones((2, 784)), [0, 10])),
     "fit negative labels": lambda: fit(split=images(np.ones((2, 784)), [0, -1])),
-    "logits of nothing": lambda: training.logits(None, np.ones((2, 784))),
-    "logits without weights": lambda: training.logits(Silent(), np.ones((2, 784))),
+    "logits of nothing": lambda: outputs.logits(None, np.ones((2, 784))),
+    "logits without weights": lambda: outputs.logits(Silent(), np.ones((2, 784))),
     "evaluate arrays": lambda: training.evaluate(models.create("fcnn1", 0), np.ones((2, 784))),
     "save nothing": lambda: training.save_checkpoint("/tmp/x", None, {}),
     "save a header of numbers": lambda: training.save_checkpoint("/tmp/x", models.create("fcnn1", 0), {"seed": 0}),

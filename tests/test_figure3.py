@@ -12,7 +12,8 @@ from vsbook.inversion.input_training import Descent, train_input
 from vsbook.inversion.training_mode import copies_in_training_mode
 from vsbook.networks.data import Images, class_averages, mnist_split
 from vsbook.networks.models import create
-from vsbook.networks.training import load, logits
+from vsbook.networks.outputs import logits
+from vsbook.networks.training import load
 
 
 @pytest.fixture(scope="module")

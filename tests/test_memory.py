@@ -27,8 +27,8 @@ time.sleep(0.3)
 PASSES = """
 import numpy as np, sys
 from torch import nn
-from vsbook.inversion.ideal import output_statistics
-from vsbook.networks.training import logits
+from vsbook.networks.outputs import output_statistics
+from vsbook.networks.outputs import logits
 model, images = nn.Sequential(nn.Linear(784, 10)).double().eval(), np.zeros((50_000, 784), np.float32)
 output_statistics(model, images[:2000], progress=False), logits(model, images[:2000])
 """

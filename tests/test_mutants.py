@@ -167,9 +167,9 @@ MUTANTS = {
         ["tests/test_doors.py::test_doors_for_arrays[FourSubspaces.of-infinity]"],
     ),
     "one row for a thousand images": Mutant(
-        "training",
-        "part.reshape(whole[start : start + 1000].shape)",
-        "part",
+        "outputs",
+        "return self.filled == self.count",
+        "return True",
         fitting("a_row_for_each_thousand_images_is_not_copied_to_all"),
     ),
     "checksum not looked at": Mutant(
@@ -203,13 +203,13 @@ MUTANTS = {
         ["tests/networks/test_layers.py::test_hooks_are_gone_when_the_block_raises"],
     ),
     "evaluation in training mode": Mutant(
-        "training",
-        "with _mode(model, training=False), torch.no_grad():",
-        "with _mode(model, training=True), torch.no_grad():",
+        "outputs",
+        "with in_mode(model, training=False):",
+        "with in_mode(model, training=True):",
         fitting("evaluation_is_in_eval_mode", "batch_norm_is_evaluated_with_running_statistics"),
     ),
     "modes not restored": Mutant(
-        "training", "module.training = mode", "pass", fitting("modes_threads_and_random_state_are_restored")
+        "outputs", "module.training = mode", "pass", fitting("modes_threads_and_random_state_are_restored")
     ),
     "no momentum": Mutant(
         "training",
@@ -566,10 +566,10 @@ MUTANTS = {
         "isinstance(module, nn.Linear)",
         chains("no_chain[another linear layer]"),
     ),
-    "training mode of a part overlooked": Mutant(
+    "a chain of a network in training mode": Mutant(
         "chains",
-        "any(module.training for module in model.modules())",
-        "model.training",
+        "refuse_training(model)",
+        "None",
         chains("training_mode_is_refused_and_kept[selu1]"),
     ),
     "ELU's alpha forgotten": Mutant("chains", "elu(m.alpha)", "elu()", chains("the_chain_is_the_network[nested]")),

@@ -17,7 +17,8 @@ from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.data import mnist, mnist_split
 from vsbook.networks.draws import ROUNDING
 from vsbook.networks.layers import named_weights
-from vsbook.networks.training import PAPER, RUNS, evaluate, load, load_kernels, logits
+from vsbook.networks.outputs import logits
+from vsbook.networks.training import PAPER, RUNS, evaluate, load, load_kernels
 
 LAYER = VARIANTS["resnet18"].layer
 

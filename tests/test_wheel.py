@@ -131,7 +131,7 @@ def test_the_command(bare, tmp_path):
 
 def test_a_network_and_the_data(bare, tmp_path):
     """The shipped network's accuracy on the shipped images is the ledger's: two images of 10,000 may be close."""
-    code = "from vsbook.networks.data import mnist\nfrom vsbook.networks.training import evaluate, load, logits\n"
+    code = "from vsbook.networks import evaluate, load, logits, mnist\n"
     code += "print(logits(load('fcnn1'), mnist().test.images).shape, evaluate(load('fcnn1'), mnist().test))"
     *shape, accuracy = output(bare / "python", "-c", code, folder=tmp_path).split()
     assert " ".join(shape) == "torch.Size([10000, 10])"

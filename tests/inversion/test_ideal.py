@@ -11,17 +11,9 @@ from hypothesis.extra.numpy import arrays
 from torch import nn
 
 from vsbook.checks import BadInput
-from vsbook.inversion.ideal import (
-    READINGS,
-    Outputs,
-    distances_to,
-    ideal_outputs,
-    in_eval_mode,
-    lowest_quarter,
-    output_statistics,
-    start_images,
-)
+from vsbook.inversion.ideal import READINGS, distances_to, ideal_outputs, lowest_quarter, start_images
 from vsbook.networks.data import Images
+from vsbook.networks.outputs import Outputs, output_statistics, type_in_eval_mode
 
 laws = settings(deadline=None, derandomize=True, max_examples=60)
 PIXELS, N = 16, 300
@@ -82,7 +74,7 @@ def assert_same_state(before, after):
 
 @pytest.mark.parametrize("model", [dense(), convolutional()], ids=["dense", "convolutional"])
 def test_a_pass_gives_what_one_image_at_a_time_gives(model, monkeypatch):
-    monkeypatch.setattr("vsbook.inversion.ideal.BATCH", 7)  # the last batch is smaller
+    monkeypatch.setattr("vsbook.networks.outputs.BATCH", 7)  # the last batch is smaller
     data, before = sample(), state(model)
     found = output_statistics(model, data.images, progress=False)
     assert_same_state(before, state(model))
@@ -125,7 +117,7 @@ class Twice(nn.Module):
 @pytest.mark.parametrize("size", [7, 1000])
 def test_a_head_that_is_met_twice_is_no_head(size, monkeypatch):
     """Which of its two outputs an ideal output is asked of, nobody can say."""
-    monkeypatch.setattr("vsbook.inversion.ideal.BATCH", size)
+    monkeypatch.setattr("vsbook.networks.outputs.BATCH", size)
     found = output_statistics(Twice().double().eval(), sample().images, progress=False)
     assert (found.head, found.before, found.energies) == ("", None, None)
     assert found.values.shape == (N, PIXELS)
@@ -133,7 +125,7 @@ def test_a_head_that_is_met_twice_is_no_head(size, monkeypatch):
 
 @pytest.mark.parametrize("size", [7, 1000])
 def test_a_row_for_each_batch_is_none_for_each_image(size, monkeypatch):
-    monkeypatch.setattr("vsbook.inversion.ideal.BATCH", size)
+    monkeypatch.setattr("vsbook.networks.outputs.BATCH", size)
     with pytest.raises(BadInput, match=r"^model: expected one row of outputs an image"):
         output_statistics(Twice(rows=1).double().eval(), sample().images, progress=False)
 
@@ -202,7 +194,7 @@ def slow_starts(model, data, reading):
 @pytest.mark.parametrize("reading", READINGS)
 @pytest.mark.parametrize("model", [dense(3), convolutional()], ids=["dense", "convolutional"])
 def test_start_images_are_those_of_the_slow_search(model, reading, monkeypatch):
-    monkeypatch.setattr("vsbook.inversion.ideal.BATCH", 7)
+    monkeypatch.setattr("vsbook.networks.outputs.BATCH", 7)
     data, before = sample(5), state(model)
     outputs = output_statistics(model, data.images, progress=False)
     found = start_images(model, data, outputs, reading)
@@ -297,7 +289,7 @@ def test_a_network_in_training_mode_is_refused_and_left_as_it_is():
     model.norm.train()  # a part of it is enough
     before = state(model)
     for door in (
-        lambda: in_eval_mode(model),
+        lambda: type_in_eval_mode(model),
         lambda: output_statistics(model, data.images, progress=False),
         lambda: start_images(model, data, outputs, "own minima"),
         lambda: distances_to(model, data.images[:10], np.zeros((10, 10))),

@@ -13,14 +13,7 @@ from tests.test_doors import NO_NUMBERS, assert_one_line, assert_refused
 from vsbook.checks import BadInput
 from vsbook.inversion.certificates import OutOfRange, as_box, check_certificate
 from vsbook.inversion.chains import Chain
-from vsbook.inversion.ideal import (
-    distances_to,
-    ideal_outputs,
-    in_eval_mode,
-    nearest_outputs,
-    output_statistics,
-    start_images,
-)
+from vsbook.inversion.ideal import distances_to, ideal_outputs, nearest_outputs, start_images
 from vsbook.inversion.input_training import Descent, InBox, train_input
 from vsbook.inversion.layerwise import error_budget, invert_layers
 from vsbook.inversion.naturalness import low_frequency_share, naturalness, nearest, total_variation
@@ -29,6 +22,7 @@ from vsbook.inversion.polytopes import Certificate, affine_piece, check_infeasib
 from vsbook.inversion.reachability import reach, trace_back
 from vsbook.inversion.training_mode import copies_in_training_mode, train_copies
 from vsbook.networks.coupling import ToyCoupling, cosine_matrix, jacobians
+from vsbook.networks.outputs import output_statistics, type_in_eval_mode
 
 NAN, INF = float("nan"), float("inf")
 CHAIN = random_chain((3, 4, 2), ("tanh", "selu"), 0)
@@ -132,7 +126,7 @@ UNSUPPORTED = {
 # what takes a network and gives numbers: with a network whose outputs are ten, and one that is a chain
 MODEL_DOORS = {
     "invert": lambda m: invert(m, TARGETS, IMAGES, progress=False),
-    "in_eval_mode": in_eval_mode,
+    "type_in_eval_mode": type_in_eval_mode,
     "output_statistics": lambda m: output_statistics(m, IMAGES, progress=False),
     "start_images": lambda m: start_images(m, DATA, CONVOLVED if hasattr(m, "conv") else OUTPUTS, "own minima"),
     "distances_to": lambda m: distances_to(m, IMAGES, TARGETS),

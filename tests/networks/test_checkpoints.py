@@ -20,6 +20,7 @@ from vsbook.networks import training
 from vsbook.networks.data import MNIST_FILES, mnist
 from vsbook.networks.draws import ROUNDING
 from vsbook.networks.models import NETWORKS, create
+from vsbook.networks.outputs import logits
 from vsbook.networks.training import (
     PAPER,
     RUNS,
@@ -28,7 +29,6 @@ from vsbook.networks.training import (
     load,
     load_checkpoint,
     load_kernels,
-    logits,
     provenance,
     save_checkpoint,
     save_kernels,

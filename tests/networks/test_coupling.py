@@ -15,7 +15,8 @@ from vsbook.checks import BadInput
 from vsbook.networks.coupling import CouplingNetwork, Invertible, cosine_matrix, jacobians
 from vsbook.networks.data import Images, mnist
 from vsbook.networks.models import create
-from vsbook.networks.training import ASSETS, evaluate, load, load_checkpoint, logits, save_checkpoint
+from vsbook.networks.outputs import logits
+from vsbook.networks.training import ASSETS, evaluate, load, load_checkpoint, save_checkpoint
 
 NETWORKS = ("invertible", "invertible_toy")
 laws = settings(deadline=None, derandomize=True, max_examples=20)

@@ -26,7 +26,8 @@ from vsbook.networks import training
 from vsbook.networks.data import Images, Split, mnist, mnist_split
 from vsbook.networks.layers import named_weights
 from vsbook.networks.models import create
-from vsbook.networks.training import PAPER, Recipe, evaluate, fit, load, logits
+from vsbook.networks.outputs import logits
+from vsbook.networks.training import PAPER, Recipe, evaluate, fit, load
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +154,7 @@ def test_a_row_for_each_thousand_images_is_not_copied_to_all():
             return super().forward(x).mean(dim=0, keepdim=True)
 
     for count in (5, 2300):
-        with pytest.raises(BadInput, match=r"^images: expected"):
+        with pytest.raises(BadInput, match=r"^model: expected one row of outputs an image"):
             logits(Mean(4, 3), np.ones((count, 4)))
 
 

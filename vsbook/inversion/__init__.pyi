@@ -2,17 +2,7 @@
 
 from .certificates import OutOfRange, Separation, check_certificate
 from .chains import Chain, Step
-from .ideal import (
-    READINGS,
-    Outputs,
-    Starts,
-    distances_to,
-    ideal_outputs,
-    lowest_quarter,
-    nearest_outputs,
-    output_statistics,
-    start_images,
-)
+from .ideal import READINGS, Starts, distances_to, ideal_outputs, lowest_quarter, nearest_outputs, start_images
 from .input_training import PRIORS, Descent, InBox, Trained, train_input
 from .layerwise import ErrorBudget, LayerwiseInverse, error_budget, invert_layers
 from .naturalness import Naturalness, low_frequency_share, naturalness, nearest, total_variation
@@ -66,13 +56,11 @@ __all__ = [
     "walk",
     # ideal: ideal outputs, and the images nearest to them
     "READINGS",
-    "Outputs",
     "Starts",
     "distances_to",
     "ideal_outputs",
     "lowest_quarter",
     "nearest_outputs",
-    "output_statistics",
     "start_images",
     # input_training: an image trained towards an output
     "PRIORS",

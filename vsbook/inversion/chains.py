@@ -25,6 +25,7 @@ from vsbook.linalg.activations import (
 )
 from vsbook.linalg.subspaces import FourSubspaces, stored_as
 from vsbook.networks.layers import NamedWeights, named_weights, uncompiled
+from vsbook.networks.outputs import refuse_training
 
 __all__ = ["Chain", "Step"]
 
@@ -84,8 +85,7 @@ class Chain:
         [('layer1', (10, 784), 'SELU')]
         """
         uncompiled(model)
-        if any(module.training for module in model.modules()):
-            raise BadInput("model: expected a network in eval mode, got one in training mode; call model.eval()")
+        refuse_training(model)
         weights, steps = named_weights(model), []
         for name, module in _parts(model, ""):
             if type(module).forward is nn.Linear.forward:  # one that computes something else is no linear layer

@@ -3,184 +3,33 @@
 Source: section 2.4 and Fig. 3 of the paper. Where its text and the authors' public code differ, both are here.
 """
 
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 from torch import nn
-from tqdm import tqdm
 
-from vsbook.checks import BadInput, as_real, as_vectors, instance_of, one_of, shareable
+from vsbook.checks import BadInput, as_vectors, instance_of, one_of
 from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.data import Images, class_averages
-from vsbook.networks.layers import CONVOLUTIONS, named_weights
+from vsbook.networks.layers import named_weights
+from vsbook.networks.outputs import Outputs, output_statistics, refuse_training
 
 __all__ = [
     "READINGS",
-    "Outputs",
     "Starts",
     "as_targets",
     "distances_to",
     "ideal_outputs",
-    "in_eval_mode",
     "lowest_quarter",
     "nearest_outputs",
-    "output_statistics",
     "start_images",
 ]
 
 READINGS = ("own minima", "one minimum")
 BATCH = 1000  # images at a time: memory stays small
 QUARTER = 25  # percentile of the distances, as the paper has it
-
-
-def in_eval_mode(model: nn.Module) -> torch.nn.Parameter:
-    """The first parameter of a network that is wholly in eval mode.
-
-    In training mode batch normalisation lets the answer to an image depend on its neighbours, dropout draws, and the
-    running statistics move: no output would be *the* output.
-
-    Raises:
-        BadInput: if `model` isn't a network with weights, they have no shape yet, or a part of it is in training mode.
-    """
-    parameter = next(instance_of(model, nn.Module, "model").parameters(), None)
-    if parameter is None:
-        raise BadInput("model: expected a network with weights, got one without; pass the whole network")
-    if any(nn.parameter.is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
-        raise BadInput("model: expected weights with a shape, got lazy ones; let an image pass through first")
-    training = [name or "the whole" for name, module in model.named_modules() if module.training]
-    if training:
-        raise BadInput(
-            f"model: expected a network in eval mode, got one in training mode ({training[0]}); call .eval()"
-        )
-    return parameter
-
-
-@dataclass(frozen=True, eq=False)
-class Outputs:
-    """What a network says of N images, kept from one pass: all that the rest of this room needs of them.
-
-    Fields:
-        values: the network's outputs, float64.
-        first: the name of the linear or convolutional layer that an image meets first.
-        head: the name of the last linear layer that it meets; '' where none gives as many numbers as the network.
-        before: outputs of that layer, before whatever follows it; None without one.
-        energies: squared lengths of what came into it; None without one.
-    """
-
-    values: Float[np.ndarray, "N m"]
-    first: str = ""
-    head: str = ""
-    before: Float[np.ndarray, "N m"] | None = None
-    energies: Float[np.ndarray, " N"] | None = None
-
-
-@contextmanager
-def _hooks(model: nn.Module, hooks: dict):
-    """Forward hooks on the named modules, gone after the block."""
-    handles = [model.get_submodule(name).register_forward_hook(hook) for name, hook in hooks.items()]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _called(model: nn.Module, image: torch.Tensor) -> list[str]:
-    """Linear and convolutional layers in the order in which an image meets them: the definition may have another."""
-    met = []
-    layers = {name for name, module in model.named_modules() if isinstance(module, (nn.Linear, *CONVOLUTIONS))}
-    with _hooks(model, {name: lambda *_, name=name: met.append(name) for name in layers}):
-        model(image)
-    return met
-
-
-class _Rows:
-    """Rows that come a batch at a time, in one float64 array made at the first.
-
-    In a list, each small part would come to lie where a batch was, and leave the next one no room: memory would grow.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.count, self.filled, self.rows = count, 0, np.empty(0)
-
-    def take(self, part: torch.Tensor) -> None:
-        if self.filled == 0:
-            self.rows = np.empty((self.count, *part.shape[1:]))
-        start, self.filled = self.filled, self.filled + len(part)
-        if self.filled <= self.count and part.shape[1:] == self.rows.shape[1:]:
-            self.rows[start : self.filled] = part.detach().double().numpy()
-        else:
-            self.filled = self.count + 1  # one row an image it isn't
-
-
-def output_statistics(model: nn.Module, images, progress: bool = True) -> Outputs:
-    """All outputs of a network for many images, in one pass: eval mode, no gradients, 1000 images at a time.
-
-    Args:
-        model: any classifier in eval mode, on the CPU, with outputs (N, m).
-        images: (N, ...) as the network takes them.
-        progress: show a bar.
-
-    Raises:
-        BadInput: for a network in training mode or without weights, or images that aren't finite numbers in a shape
-            that it takes.
-
-    Source: section 2.4, paragraph 3 of the paper: the values achieved over the training set.
-
-    >>> from vsbook.networks.models import create
-    >>> found = output_statistics(create("fcnn1", 0).eval(), np.zeros((3, 784)), progress=False)
-    >>> found.values.shape, found.head, found.energies.tolist()
-    ((3, 10), 'layer1', [0.0, 0.0, 0.0])
-    """
-    dtype = in_eval_mode(model).dtype
-    batches = torch.from_numpy(_plain(images)).split(BATCH)
-    values, before, energies = (_Rows(len(images)) for _ in range(3))
-
-    def keep(_, inputs, output):
-        before.take(output)
-        energies.take(torch.linalg.vector_norm(inputs[0], dim=-1) ** 2)
-
-    try:
-        with torch.no_grad():
-            order = _called(model, batches[0][:1].to(dtype))
-        head = next((name for name in reversed(order) if isinstance(model.get_submodule(name), nn.Linear)), "")
-        with torch.no_grad(), _hooks(model, {head: keep} if head else {}):
-            for batch in tqdm(batches, unit="batch", disable=not progress, mininterval=0.5, leave=False):
-                values.take(model(_finite(batch.to(dtype))))
-    except BadInput:
-        raise
-    except Exception as error:  # whatever the network's own code raises
-        came = f"{tuple(np.shape(images))} ({error})"
-        raise BadInput(
-            f"images: expected (N, ...) as the network takes them, got shape {came}; reshape them"
-        ) from error
-    if values.rows.ndim != 2 or values.filled != len(images):
-        came = f"{len(images)} images and rows of shape {values.rows.shape[1:]}, or not one for each"
-        raise BadInput(f"model: expected one row of outputs an image, got {came}; pass a classifier")
-    as_real(values.rows, "outputs")
-    found = Outputs(values.rows, order[0] if order else "")
-    if before.filled != len(images) or before.rows.shape != values.rows.shape:
-        return found
-    return replace(found, head=head, before=before.rows, energies=energies.rows)
-
-
-def _plain(images) -> np.ndarray:
-    """An array that torch can share, without a copy where the images are plain already: the set is large."""
-    array = images if isinstance(images, np.ndarray) and images.dtype.kind == "f" else as_real(images, "images")
-    if isinstance(images, np.ma.MaskedArray) or array.ndim == 0 or array.size == 0 or array.dtype == np.longdouble:
-        array = as_vectors(images, None, "images")
-    return shareable(array)
-
-
-def _finite(batch: torch.Tensor) -> torch.Tensor:
-    """The sum of a batch shows NaN and infinities in one look, while the batch is at hand."""
-    if not batch.sum().isfinite() and not batch.isfinite().all():
-        raise BadInput("images: expected finite numbers, got NaN or infinities; remove or replace them")
-    return batch
 
 
 def ideal_outputs(outputs, reading: str) -> Float[np.ndarray, "m m"]:
@@ -297,7 +146,7 @@ def start_images(model: nn.Module, data: Images, outputs: Outputs, reading: str)
     >>> bool((found.distances["min-img"] <= found.distances["min-img of the class"]).all())
     True
     """
-    in_eval_mode(model)
+    refuse_training(model)
     _matching(model, instance_of(data, Images, "data"), instance_of(outputs, Outputs, "outputs"))
     ideal = ideal_outputs(outputs.values, reading)
     averages = class_averages(data.images, data.labels)

@@ -16,8 +16,9 @@ from torch import nn
 from tqdm import tqdm
 
 from vsbook.checks import BadInput, as_real, as_vectors, instance_of, number, one_of, shareable, whole_number
-from vsbook.inversion.ideal import as_targets, distances_to, in_eval_mode, output_statistics
+from vsbook.inversion.ideal import as_targets, distances_to
 from vsbook.inversion.naturalness import nearest
+from vsbook.networks.outputs import output_statistics, type_in_eval_mode
 
 __all__ = ["PRIORS", "Descent", "InBox", "Trained", "descend", "differentiable", "finite_arrays", "train_input"]
 
@@ -123,7 +124,7 @@ def train_input(model: nn.Module, images, targets, how: Descent | InBox, data=No
     >>> bool((found.after < found.before).all()), found.losses.shape
     (True, (101, 1))
     """
-    dtype = in_eval_mode(model).dtype
+    dtype = type_in_eval_mode(model)
     start = _rows(images)
     targets = as_targets(targets, output_statistics(model, start, progress=False).values.shape)
     with differentiable(model) as frozen:

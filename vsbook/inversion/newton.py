@@ -18,7 +18,7 @@ from tqdm import tqdm
 from vsbook.checks import BadInput, as_real, as_vectors, instance_of, number, one_of, shareable, whole_number
 from vsbook.linalg.subspaces import lengths
 from vsbook.networks.data import CLASSES, Images, class_averages
-from vsbook.networks.training import logits
+from vsbook.networks.outputs import logits, refuse_training
 
 __all__ = ["STARTS", "Preimages", "invert", "starting_images"]
 
@@ -106,9 +106,7 @@ def _arrays(targets, starts) -> tuple[np.ndarray, np.ndarray]:
 
 def _network(model: nn.Module) -> nn.Module:
     """A copy in float64 whose weights want no gradients; nothing is changed in the network itself."""
-    instance_of(model, nn.Module, "model")
-    if any(module.training for module in model.modules()):
-        raise BadInput("model: expected a network in eval mode, got one in training mode; call model.eval()")
+    refuse_training(model)
     try:
         network = copy.deepcopy(model).double().requires_grad_(False)
     except Exception as error:

@@ -5,6 +5,7 @@ from that is measured here on any network with batch normalisation; what happene
 """
 
 import copy
+from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,8 +15,10 @@ from jaxtyping import Float
 from torch import nn
 
 from vsbook.checks import BadInput, as_vectors, instance_of, shareable, whole_number
-from vsbook.inversion.ideal import as_targets, in_eval_mode, output_statistics
+from vsbook.inversion.ideal import as_targets
 from vsbook.inversion.input_training import Descent, descend, differentiable, finite_arrays
+from vsbook.networks.layers import hooked
+from vsbook.networks.outputs import output_statistics, type_in_eval_mode
 
 __all__ = ["BatchNorm", "Copies", "copies_in_training_mode", "train_copies"]
 
@@ -90,7 +93,7 @@ def copies_in_training_mode(model: nn.Module, image, copies: int = COPIES) -> Co
         evaluated, slope_evaluated = _outputs_and_slope(frozen, x, 1)
         learner, norms = _learner(frozen)
         before = {name: m.running_var.clone() for name, m in norms.items() if m.running_var is not None}
-        with _incoming(norms) as seen:
+        with _incoming(learner, norms) as seen:
             outputs, slope = _outputs_and_slope(learner, x, whole_number(copies, "copies", 2))
     moved = {name: _moved(start, norms[name].running_var) for name, start in before.items()}
     met = (name for name in norms if name in seen)
@@ -112,7 +115,7 @@ def _moved(start: torch.Tensor, end: torch.Tensor) -> float:
 
 
 def _one_image(model: nn.Module, image) -> torch.Tensor:
-    dtype = in_eval_mode(model).dtype
+    dtype = type_in_eval_mode(model)
     image = as_vectors(image, None, "image")
     if image.ndim != 1:
         raise BadInput(f"image: expected one flattened image, got shape {image.shape}; choose a row")
@@ -129,7 +132,7 @@ def _outputs_and_slope(model: nn.Module, x: torch.Tensor, copies: int) -> tuple[
 
 
 @contextmanager
-def _incoming(norms: dict[str, nn.Module]):
+def _incoming(model: nn.Module, names: Iterable[str]):
     """Places and variance of what comes into each layer, of the last pass; the hooks are gone afterwards."""
     seen = {}
 
@@ -140,12 +143,8 @@ def _incoming(norms: dict[str, nn.Module]):
 
         return keep
 
-    handles = [module.register_forward_pre_hook(watch(name)) for name, module in norms.items()]
-    try:
+    with hooked(model, {name: watch(name) for name in names}, before=True):
         yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def train_copies(

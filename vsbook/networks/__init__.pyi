@@ -5,19 +5,8 @@ from .data import CLASSES, Images, Mnist, Split, class_averages, mnist, mnist_sp
 from .draws import ROUNDING, DrawnByNumPy
 from .layers import Layer, NamedWeights, Seen, capture, named_weights, uncompiled
 from .models import NETWORKS, create, fcnn1, fcnn5, resnet18
-from .training import (
-    PAPER,
-    RUNS,
-    Kernels,
-    Recipe,
-    evaluate,
-    fit,
-    load,
-    load_checkpoint,
-    load_kernels,
-    logits,
-    save_checkpoint,
-)
+from .outputs import Outputs, logits, output_statistics
+from .training import PAPER, RUNS, Kernels, Recipe, evaluate, fit, load, load_checkpoint, load_kernels, save_checkpoint
 
 __all__ = [
     # data: MNIST
@@ -50,6 +39,10 @@ __all__ = [
     "capture",
     "named_weights",
     "uncompiled",
+    # outputs: what a network says of images
+    "Outputs",
+    "logits",
+    "output_statistics",
     # training: fit, evaluate, checkpoints
     "PAPER",
     "RUNS",
@@ -60,6 +53,5 @@ __all__ = [
     "load",
     "load_checkpoint",
     "load_kernels",
-    "logits",
     "save_checkpoint",
 ]

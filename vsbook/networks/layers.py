@@ -246,6 +246,26 @@ def _recorder(name: str, record: Seen):
 
 
 @contextmanager
+def hooked(model: nn.Module, hooks: dict, before: bool = False):
+    """Forward hooks on the named modules, or with `before` hooks that see the inputs alone; gone after the block.
+
+    >>> network, seen = nn.Sequential(nn.Linear(2, 3)), []
+    >>> with hooked(network, {"0": lambda module, inputs, output: seen.append(output.shape)}):
+    ...     _ = network(torch.zeros(1, 2))
+    >>> _ = network(torch.zeros(1, 2))
+    >>> seen
+    [torch.Size([1, 3])]
+    """
+    register = "register_forward_pre_hook" if before else "register_forward_hook"
+    handles = [getattr(model.get_submodule(name), register)(hook) for name, hook in hooks.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
 def capture(model: nn.Module, names):
     """Record inputs and outputs of the named layers while the block runs; the hooks are gone after it.
 
@@ -263,10 +283,5 @@ def capture(model: nn.Module, names):
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise BadInput(f"names: expected a list of layers, got {names!r}; put a single name in brackets")
     seen = {one_of(name, modules, "layer"): Seen() for name in names}
-
-    handles = [modules[name].register_forward_hook(_recorder(name, record)) for name, record in seen.items()]
-    try:
+    with hooked(model, {name: _recorder(name, record) for name, record in seen.items()}):
         yield seen
-    finally:
-        for handle in handles:
-            handle.remove()

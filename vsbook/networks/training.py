@@ -34,6 +34,7 @@ from vsbook.checks import (
 )
 from vsbook.networks.data import ASSETS, MNIST_FILES, Images, Split, read_checked
 from vsbook.networks.models import NETWORKS, create
+from vsbook.networks.outputs import as_tensor, in_mode, logits
 
 __all__ = [
     "PAPER",
@@ -45,7 +46,6 @@ __all__ = [
     "load",
     "load_checkpoint",
     "load_kernels",
-    "logits",
     "save_checkpoint",
 ]
 
@@ -82,18 +82,6 @@ def _one_thread():
 
 
 @contextmanager
-def _mode(model: nn.Module, training: bool):
-    """Train or eval mode for a block; every module gets its own mode back."""
-    before = {module: module.training for module in model.modules()}
-    model.train(training)
-    try:
-        yield
-    finally:
-        for module, mode in before.items():
-            module.training = mode
-
-
-@contextmanager
 def _between_batches():
     """Ctrl-C waits for the end of a batch: in the midst of one, weights, momentum and step count don't agree."""
     if threading.current_thread() is not threading.main_thread():  # no signal arrives there
@@ -110,37 +98,6 @@ def _between_batches():
         yield check
     finally:
         signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
-
-
-def logits(model: nn.Module, images) -> torch.Tensor:
-    """The network's outputs (N, classes) for images (N, ...), in its own type and eval mode, without gradients.
-
-    Raises:
-        BadInput: if `model` isn't a network with weights, or the images aren't finite numbers in a shape that it takes.
-    """
-    parameter = next(instance_of(model, nn.Module, "model").parameters(), None)
-    if parameter is None:
-        raise BadInput("model: expected a network with weights, got one without; pass the whole network")
-    images = as_real(images, "images")
-    try:
-        with _mode(model, training=False), torch.no_grad():
-            for start in range(0, len(images), 1000):  # outputs have their place: small parts would pin large batches
-                part = model(_tensor(images[start : start + 1000], parameter.dtype))
-                whole = part.new_empty((len(images), *part.shape[1:])) if start == 0 else whole
-                whole[start : start + 1000] = part.reshape(whole[start : start + 1000].shape)  # a row for each image
-            return whole
-    except (RuntimeError, IndexError, TypeError) as error:
-        raise BadInput(
-            f"images: expected (N, ...) as the network takes them, got shape {images.shape} ({error}); reshape them"
-        ) from error
-
-
-def _tensor(images: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
-    """A copy in the network's type, whatever the byte order and the strides; `BadInput` where it can't hold them."""
-    tensor = torch.from_numpy(images.astype(images.dtype.newbyteorder("="), order="C")).to(dtype)
-    if not tensor.isfinite().all():
-        raise BadInput(f"images: expected numbers within {dtype}, got {np.abs(images).max():g}; scale them down")
-    return tensor
 
 
 def evaluate(model: nn.Module, data: Images) -> float:
@@ -188,7 +145,7 @@ def fit(
         total=recipe.epochs * steps, initial=step, unit="batch", disable=not progress, mininterval=0.5, leave=False
     )
     try:
-        with _one_thread(), _mode(model, training=True), bar, _between_batches() as check_interrupt:
+        with _one_thread(), in_mode(model, training=True), bar, _between_batches() as check_interrupt:
             while step < recipe.epochs * steps:
                 epoch, within = divmod(step, steps)
                 order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(labels)))
@@ -220,7 +177,7 @@ def _trainable(model: nn.Module, split: Split) -> tuple[torch.Tensor, torch.Tens
             "take a network with as many outputs as classes"
         )
     parameter = next(model.parameters())
-    return _tensor(images, parameter.dtype), torch.tensor(labels)
+    return as_tensor(images, parameter.dtype), torch.tensor(labels)
 
 
 def _suspend(state: Path | None, run: dict, step: int, model: nn.Module, optimiser: torch.optim.SGD) -> None:

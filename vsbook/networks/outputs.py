@@ -1,0 +1,238 @@
+"""What a network says of images: the one place that asks, in batches, in the network's own type, without gradients.
+
+Whoever comes with a network in training mode is refused, since there batch normalisation lets the answer to an image
+depend on its neighbours. `logits` alone puts the mode, and puts it back: a training looks by it at its own progress.
+"""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import nn
+from tqdm import tqdm
+
+from vsbook.checks import BadInput, as_real, instance_of
+from vsbook.networks.layers import CONVOLUTIONS, hooked
+
+__all__ = ["Outputs", "as_tensor", "in_mode", "logits", "output_statistics", "refuse_training", "type_in_eval_mode"]
+
+BATCH = 1000  # images at a time: memory stays small
+
+
+def refuse_training(model: nn.Module) -> None:
+    """Refuse what isn't a network, or isn't wholly in eval mode.
+
+    In training mode batch normalisation lets the answer to an image depend on its neighbours, dropout draws, and the
+    running statistics move: no output would be *the* output.
+
+    Raises:
+        BadInput: if `model` isn't a network, or a part of it is in training mode.
+
+    >>> refuse_training(nn.Linear(2, 2))
+    Traceback (most recent call last):
+        ...
+    vsbook.checks.BadInput: model: expected a network in eval mode, got one in training mode (the whole); call .eval()
+    """
+    modules = instance_of(model, nn.Module, "model").named_modules()
+    training = [name or "the whole" for name, module in modules if module.training]
+    if training:
+        raise BadInput(
+            f"model: expected a network in eval mode, got one in training mode ({training[0]}); call .eval()"
+        )
+
+
+def type_in_eval_mode(model: nn.Module) -> torch.dtype:
+    """The type of the weights of a network that is wholly in eval mode.
+
+    Raises:
+        BadInput: as `refuse_training`, or if the network has no weights, or weights without a shape.
+
+    >>> type_in_eval_mode(nn.Linear(2, 2).eval())
+    torch.float32
+    """
+    dtype = _type(model)
+    if any(nn.parameter.is_lazy(tensor) for tensor in (*model.parameters(), *model.buffers())):
+        raise BadInput("model: expected weights with a shape, got lazy ones; let an image pass through first")
+    refuse_training(model)
+    return dtype
+
+
+def _type(model: nn.Module) -> torch.dtype:
+    parameter = next(instance_of(model, nn.Module, "model").parameters(), None)
+    if parameter is None:
+        raise BadInput("model: expected a network with weights, got one without; pass the whole network")
+    return parameter.dtype
+
+
+@contextmanager
+def in_mode(model: nn.Module, training: bool):
+    """Train or eval mode for a block; every module gets its own mode back.
+
+    >>> model = nn.Linear(2, 2)
+    >>> with in_mode(model, training=False):
+    ...     model.training
+    False
+    >>> model.training
+    True
+    """
+    before = {module: module.training for module in model.modules()}
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, mode in before.items():
+            module.training = mode
+
+
+def as_tensor(images: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+    """A copy in the network's type, whatever the byte order and the strides.
+
+    Raises:
+        BadInput: where the type can't hold them.
+
+    >>> as_tensor(np.ones((1, 2)), torch.float32)
+    tensor([[1., 1.]])
+    """
+    tensor = torch.from_numpy(images.astype(images.dtype.newbyteorder("="), order="C")).to(dtype)
+    if not tensor.isfinite().all():
+        raise BadInput(f"images: expected numbers within {dtype}, got {np.abs(images).max():g}; scale them down")
+    return tensor
+
+
+class _Rows:
+    """Rows that come a batch at a time, in one tensor made at the first.
+
+    In a list, each small part would come to lie where a batch was, and leave the next one no room: memory would grow.
+    """
+
+    def __init__(self, count: int, dtype: torch.dtype | None = None) -> None:
+        self.count, self.filled, self.dtype, self.rows = count, 0, dtype, torch.empty(0)
+
+    def take(self, part: torch.Tensor) -> None:
+        if self.filled == 0:
+            self.rows = torch.empty((self.count, *part.shape[1:]), dtype=self.dtype or part.dtype)
+        start, self.filled = self.filled, self.filled + len(part)
+        if self.filled <= self.count and part.shape[1:] == self.rows.shape[1:]:
+            self.rows[start : self.filled] = part.detach()
+        else:
+            self.filled = self.count + 1  # one row an image it isn't
+
+    @property
+    def whole(self) -> bool:
+        return self.filled == self.count
+
+
+def _ask(model: nn.Module, images: np.ndarray, dtype: torch.dtype, take: Callable, progress: bool = False) -> None:
+    """Let `take` have the network's outputs for one batch after the other."""
+    starts = tqdm(range(0, len(images), BATCH), unit="batch", disable=not progress, mininterval=0.5, leave=False)
+    try:
+        with torch.no_grad():
+            for start in starts:
+                take(model(as_tensor(images[start : start + BATCH], dtype)))
+    except BadInput:
+        raise
+    except Exception as error:  # whatever the network's own code raises
+        raise BadInput(
+            f"images: expected (N, ...) as the network takes them, got shape {images.shape} ({error}); reshape them"
+        ) from error
+
+
+def _images(images) -> np.ndarray:
+    array = as_real(images, "images")
+    if array.ndim < 2:
+        raise BadInput(f"images: expected (N, ...), got shape {array.shape}; put images in the first axis")
+    return array
+
+
+def _a_row_for_each(values: _Rows) -> torch.Tensor:
+    if not values.whole:
+        came = f"{values.count} images and rows of shape {tuple(values.rows.shape[1:])}, or not one for each"
+        raise BadInput(f"model: expected one row of outputs an image, got {came}; pass a classifier")
+    return values.rows
+
+
+def logits(model: nn.Module, images) -> torch.Tensor:
+    """The network's outputs (N, classes) for images (N, ...), in its own type and eval mode, without gradients.
+
+    Raises:
+        BadInput: if `model` isn't a network with weights that gives a row for each image, or the images aren't finite
+            numbers in a shape that it takes.
+
+    >>> logits(nn.Linear(2, 3), [[0, 0], [1, 1]]).shape
+    torch.Size([2, 3])
+    """
+    dtype, images = _type(model), _images(images)
+    values = _Rows(len(images))
+    with in_mode(model, training=False):
+        _ask(model, images, dtype, values.take)
+    return _a_row_for_each(values)
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a network says of N images, kept from one pass: all that the search for ideal images needs of them.
+
+    Fields:
+        values: the network's outputs, float64.
+        first: the name of the linear or convolutional layer that an image meets first.
+        head: the name of the last linear layer that it meets; '' where none gives as many numbers as the network.
+        before: outputs of that layer, before whatever follows it; None without one.
+        energies: squared lengths of what came into it; None without one.
+    """
+
+    values: Float[np.ndarray, "N m"]
+    first: str = ""
+    head: str = ""
+    before: Float[np.ndarray, "N m"] | None = None
+    energies: Float[np.ndarray, " N"] | None = None
+
+
+def output_statistics(model: nn.Module, images, progress: bool = True) -> Outputs:
+    """All outputs of a network for many images, in one pass: eval mode, no gradients, 1000 images at a time.
+
+    Args:
+        model: any classifier in eval mode, on the CPU, with outputs (N, m).
+        images: (N, ...) as the network takes them.
+        progress: show a bar.
+
+    Raises:
+        BadInput: for a network in training mode or without weights, or images that aren't finite numbers in a shape
+            that it takes.
+
+    Source: section 2.4, paragraph 3 of the paper: the values achieved over the training set.
+
+    >>> from vsbook.networks.models import create
+    >>> found = output_statistics(create("fcnn1", 0).eval(), np.zeros((3, 784)), progress=False)
+    >>> found.values.shape, found.head, found.energies.tolist()
+    ((3, 10), 'layer1', [0.0, 0.0, 0.0])
+    """
+    dtype, images = type_in_eval_mode(model), _images(images)
+    values, before, energies = (_Rows(len(images), torch.float64) for _ in range(3))
+
+    def keep(_, inputs, output):
+        before.take(output)
+        energies.take(torch.linalg.vector_norm(inputs[0], dim=-1) ** 2)
+
+    order = _called(model, images, dtype)
+    head = next((name for name in reversed(order) if isinstance(model.get_submodule(name), nn.Linear)), "")
+    with hooked(model, {head: keep} if head else {}):
+        _ask(model, images, dtype, values.take, progress)
+    if _a_row_for_each(values).ndim != 2:
+        came = f"an array of shape {tuple(values.rows.shape[1:])} for each"
+        raise BadInput(f"model: expected one row of outputs an image, got {came}; pass a classifier")
+    found = Outputs(as_real(values.rows.numpy(), "outputs"), order[0] if order else "")
+    if not before.whole or before.rows.shape != values.rows.shape:
+        return found
+    return replace(found, head=head, before=before.rows.numpy(), energies=energies.rows.numpy())
+
+
+def _called(model: nn.Module, images: np.ndarray, dtype: torch.dtype) -> list[str]:
+    """Linear and convolutional layers in the order in which an image meets them: the definition may have another."""
+    met = []
+    layers = {name for name, module in model.named_modules() if isinstance(module, (nn.Linear, *CONVOLUTIONS))}
+    with hooked(model, {name: lambda *_, name=name: met.append(name) for name in layers}):
+        _ask(model, images[:1], dtype, lambda _: None)
+    return met
