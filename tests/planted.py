@@ -235,7 +235,7 @@ PROOFS = (
                 "a_claim_that_does_not_stand_the_check_is_no_answer",
             ),
             "hidden units beyond their range": (
-                "near = nearest_input(step, _aim(step.activation, target, tolerance), *inner)",
+                "near = nearest_input(step, _aim(step.activation, target, tolerance), *inner, until)",
                 "near = step.subspaces.pinv(_aim(step.activation, target, tolerance) - step.bias)",
                 "a_minimum_norm_input_beyond_the_range_gives_way_to_the_nearest_within",
             ),

@@ -129,6 +129,17 @@ SEVERAL = {
     "pairs of three": lambda ax: plots.draw_column_pairs(np.ones((5, 7, 3)), ax),
     "pairs in one dimension": lambda ax: plots.draw_column_pairs(np.ones((5, 1, 2)), ax),
     "one pair": lambda ax: plots.draw_column_pairs(np.ones((7, 2)), ax),
+    "points without a place": lambda ax: plots.draw_curves([0, 1, np.nan], {"a": np.ones(3)}, ax, "x", "y"),
+    "two curves for one": lambda ax: plots.draw_curves(np.ones((4, 2)), {"a": np.ones(4)}, ax, "x", "y"),
+    "no places": lambda ax: plots.draw_curves(None, {"a": np.ones(4)}, ax, "x", "y"),
+    "a level nowhere": lambda ax: plots.draw_bars("ab", {"a": [1, 2]}, ax, "y", {"level": np.nan}),
+    "a level of text": lambda ax: plots.draw_dots("a", [[1, 2]], ax, "y", {"level": "high"}),
+    "a spectrum below zero": lambda ax: plots.draw_spectra({"a": [3, -1]}, ax),
+    "a name that no legend has": lambda ax: plots.draw_spectra({"_a": [3, 1], "b": [2]}, ax),
+    "groups without names": lambda ax: plots.draw_bars("ab", [[1, 2]], ax, "y"),
+    "a negative limit": lambda ax: plots.draw_image(np.ones(4), ax, -1),
+    "no subspaces": lambda ax: plots.draw_big_picture(None, ax),
+    "no subspaces of a plane": lambda ax: plots.draw_output_spaces(None, ax),
     "too few titles": lambda ax: plots.draw_image_rows({"a": np.ones((2, 4))}, np.array([[ax, ax]]), ["one"]),
 }
 

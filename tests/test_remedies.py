@@ -3,6 +3,7 @@
 import re
 from fractions import Fraction
 
+import ml_dtypes
 import numpy as np
 import pytest
 import scipy.sparse
@@ -62,11 +63,28 @@ def test_the_way_of_a_tensor_to_an_array(what):
     assert (rank == 5) == (what not in ("float8", "quantised")), "two of these have other digits than the product"
 
 
+def test_an_array_of_a_type_that_another_library_made():
+    it = A.astype(ml_dtypes.bfloat16)
+    way, dtype = re.search(
+        r"; pass it as (.*), through .*\(array, '(\w+)'\) where a rank counts$", refused(it)
+    ).groups()
+    array = eval(way, {"numpy": np, "it": it})
+    assert (array == it.astype(float)).all() and numerical_rank(subspaces.stored_as(array, dtype)) == 5
+    narrow = A.astype(ml_dtypes.float8_e5m2)  # NumPy takes this one for a real type: its digits are known
+    assert numerical_rank(narrow) == numerical_rank(subspaces.stored_as(narrow.astype("f4"), "float8_e5m2")) < 48
+
+
 def test_a_list_of_tensors():
     it = [row.requires_grad_() for row in T.bfloat16()]
     way = re.search(r"; pass (torch\.stack\(it\)[a-z_.()]+), through", refused(it))[1]
     assert eval(way, {"torch": torch, "it": it}).shape == (48, 64)
     assert "rows of equal length" in refused([[1.0, 2.0], [1.0]])
+    assert "rows of equal length" in refused([torch.ones(2), torch.ones(3)])
+
+
+def test_complex_numbers_in_a_list():
+    assert refused([[1j, 2]]).endswith("as numpy.real(it)")
+    assert refused(np.ones((2, 2), "M8[s]")).endswith("; pass an array of numbers")
 
 
 def test_a_tensor_without_values():

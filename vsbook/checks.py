@@ -71,6 +71,7 @@ def _readable(values) -> str:
     """What to do with what NumPy can't read: the way of a torch tensor to an array, or of a list."""
     if isinstance(values, (list, tuple)):
         tensors = values and all(hasattr(value, "is_meta") for value in values)
+        tensors = tensors and len({value.shape for value in values}) == 1
         whole = f"torch.stack(it){_way(values[0])}" if tensors else "rows of equal length, and of plain numbers"
         return f"pass {whole}"
     if not hasattr(values, "is_meta"):
@@ -90,13 +91,21 @@ def _way(tensor) -> str:
         ".float()": narrow,
     }
     way = ".detach().cpu()" + "".join(call for call, needed in calls.items() if needed) + ".numpy()"
-    return f"{way}, through vsbook.linalg.stored_as(array, {kind!r}) where a rank counts" if narrow else way
+    return _marked(way, kind) if narrow else way
+
+
+def _marked(way: str, kind: str) -> str:
+    return f"{way}, through vsbook.linalg.stored_as(array, {kind!r}) where a rank counts"
 
 
 def _real(values, array: np.ndarray) -> str:
     """What to do with what NumPy read as something else than real numbers."""
     if array.dtype.kind == "c":
-        return "pass its .real and .imag parts apart"
+        return "pass the real and the imaginary parts apart, as numpy.real(it)"
+    if array.dtype.kind == "M" or array.dtype.names:
+        return "pass an array of numbers"
+    if array.dtype.name.startswith(("bfloat", "float8")):  # of another library's making
+        return f"pass it as {_marked('numpy.asarray(it, numpy.float32)', array.dtype.name)}"
     if hasattr(values, "toarray"):
         return "pass its .toarray()"
     if hasattr(values, "matrices"):

@@ -9,6 +9,7 @@ import base64
 import html
 import io
 import math
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,7 +17,7 @@ from jaxtyping import Float
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Polygon
 
-from vsbook.checks import BadInput, as_vectors
+from vsbook.checks import BadInput, as_vectors, instance_of, number
 from vsbook.linalg.subspaces import FourSubspaces
 
 __all__ = [
@@ -57,6 +58,11 @@ FOUND = [  # grey is the histogram's; another style for a colour that comes agai
 
 def _styled(series: dict, styles: list[dict], name: str):
     """Pairs of a named series and a style that no other has, or `BadInput` where the styles run out."""
+    if not isinstance(series, Mapping):
+        raise BadInput(f"{name}: expected a dict of them by name, got {type(series).__name__}; name each")
+    hidden = [label for label in series if str(label).startswith("_")]
+    if hidden:
+        raise BadInput(f"{name}: expected names for the legend, got {hidden[0]!r}, which it leaves out; drop the '_'")
     if len(series) > len(styles):
         raise BadInput(
             f"{name}: expected at most {len(styles)} on one axis, got {len(series)}; draw the others on another axis"
@@ -83,7 +89,7 @@ def _samples(names, samples) -> list[Float[np.ndarray, " k"]]:
 def _draw_levels(horizontal: dict[str, float] | None, ax) -> None:
     """Dashed lines at heights, with their labels."""
     for (label, height), style in _styled(horizontal or {}, LEVELS, "horizontal"):
-        ax.axhline(height, label=label, **style)
+        ax.axhline(number(height, f"horizontal {label!r}", -np.inf), label=label, **style)
 
 
 def draw_image(image: Float[np.ndarray, " 784"], ax, limit: float | None = None, signed: bool | None = None):
@@ -96,7 +102,7 @@ def draw_image(image: Float[np.ndarray, " 784"], ax, limit: float | None = None,
     side = math.isqrt(image.size)
     if image.squeeze().shape not in ((side**2,), (side, side), ()) or side**2 != image.size:
         raise BadInput(f"image: expected one square image, got shape {image.shape}; draw several with draw_image_rows")
-    limit = limit or float(np.abs(image).max()) or 1.0  # 1 for a blank image
+    limit = number(limit or 0, "limit") or float(np.abs(image).max()) or 1.0  # 1 for a blank image
     signed = np.min(image) < 0 if signed is None else signed
     colours = {"cmap": SIGNED, "vmin": -limit} if signed else {"cmap": "gray_r", "vmin": 0}
     ax.imshow(np.reshape(image, (side, side)), vmax=limit, **colours)
@@ -126,9 +132,11 @@ def draw_image_rows(rows: dict[str, Float[np.ndarray, "k 784"]], axes, titles=No
 
 
 def draw_spectra(spectra: dict[str, Float[np.ndarray, " k"]], ax):
-    """Singular values against their number, one curve a name. Raises BadInput for more than twenty."""
+    """Singular values against their number, one curve a name. Raises BadInput for more than twenty, or below zero."""
     for (name, values), style in _styled(spectra, CURVES, "spectra"):
         values = _vector(values, None, name)
+        if values.min() < 0:
+            raise BadInput(f"{name}: expected singular values, got {values.min():g}; draw others with draw_curves")
         ax.plot(np.arange(1, len(values) + 1), values, label=name, **style)
     ax.set(xlabel="number", ylabel="singular value", ylim=(0, None))
     ax.legend()
@@ -142,8 +150,9 @@ def draw_bars(
 
     Raises BadInput for more than twenty groups, or more than six lines.
     """
-    width = 0.8 / len(groups)
-    for k, ((group, values), style) in enumerate(_styled(groups, BARS, "groups")):
+    styled = list(_styled(groups, BARS, "groups"))
+    width = 0.8 / max(len(groups), 1)
+    for k, ((group, values), style) in enumerate(styled):
         values = _vector(values, len(names), group)
         ax.bar(np.arange(len(names)) + (k - (len(groups) - 1) / 2) * width, values, width, label=group, **style)
     _draw_levels(horizontal, ax)
@@ -155,7 +164,7 @@ def draw_bars(
 
 def draw_big_picture(S: FourSubspaces, ax, name: str = "A"):
     """The big picture of linear algebra for the matrix `name`: four subspaces, their dimensions, what maps where."""
-    (m, n), r = S.shape, S.rank
+    (m, n), r = instance_of(S, FourSubspaces, "S").shape, S.rank
     squares = {
         (0.0, 0.5): ("row space\nSignal", r, "signal"),
         (0.0, -0.5): ("null space\nRejSignal", n - r, "rejected"),
@@ -198,7 +207,11 @@ def draw_spread(names, samples, ax, ylabel: str, horizontal: dict[str, float] | 
 
 
 def draw_curves(x, curves: dict[str, Float[np.ndarray, " k"]], ax, xlabel: str, ylabel: str):
-    """Curves over the same x, one colour, marker and line style a name. Raises BadInput for more than twenty."""
+    """Curves over the same x, one colour, marker and line style a name.
+
+    Raises BadInput for more than twenty, or unless each has as many numbers as x.
+    """
+    x = _vector(x, None, "x")
     for (name, values), style in _styled(curves, CURVES, "curves"):
         ax.plot(x, _vector(values, len(x), name), label=name, **style)
     ax.set(xlabel=xlabel, ylabel=ylabel)
@@ -226,7 +239,9 @@ def draw_null(null: Float[np.ndarray, " draws"], found: dict[str, list[float]], 
 
     Raises BadInput for more than sixteen names.
     """
-    ax.hist(_vector(null, None, "null"), bins=60, density=True, color="lightgrey")
+    null = _vector(null, None, "null")
+    spread = np.ptp(null) > 1e-9 * np.abs(null).max()  # else there is no room for so many bins
+    ax.hist(null, bins=60 if spread else 1, density=bool(spread), color="lightgrey")
     for (name, values), style in _styled(found, FOUND, "found"):
         for k, value in enumerate(_vector(values, None, name)):
             ax.axvline(value, label=None if k else name, **style)
@@ -263,7 +278,7 @@ def draw_input_spaces(S: FourSubspaces, ax):
 
     Raises BadInput for any other matrix.
     """
-    if (S.shape[1], S.rank) != (3, 1):
+    if (instance_of(S, FourSubspaces, "S").shape[1], S.rank) != (3, 1):
         raise BadInput(f"S: expected three columns and rank 1, got {_what(S)}; draw_big_picture takes any matrix")
     end = 2 * S.row_space[:, 0] * _sign(S.row_space[:, 0].sum())
     first, second = 1.6 * S.null_space.T
@@ -287,7 +302,7 @@ def draw_output_spaces(S: FourSubspaces, ax):
 
     Raises BadInput for any other matrix.
     """
-    if (S.shape[0], S.rank) != (2, 1):
+    if (instance_of(S, FourSubspaces, "S").shape[0], S.rank) != (2, 1):
         raise BadInput(f"S: expected two rows and rank 1, got {_what(S)}; draw_big_picture takes any matrix")
     named = {"column space": (S.column_space, "signal"), "left null space": (S.left_null_space, "rejected")}
     for name, (basis, colour) in named.items():

@@ -16,7 +16,7 @@ from tests.inversion.test_ideal import Raises
 from vsbook.checks import BadInput
 from vsbook.inversion import newton
 from vsbook.inversion.newton import STARTS, invert, starting_images
-from vsbook.linalg.subspaces import lengths
+from vsbook.linalg.lengths import lengths
 from vsbook.networks.data import Images
 from vsbook.networks.layers import capture
 from vsbook.networks.models import create

@@ -16,6 +16,7 @@ from tests.chains_zoo import ACTIVATIONS, chain_of_any_scale, random_chain
 from tests.oracles import outputs_in_decimals
 from vsbook.checks import BadInput
 from vsbook.inversion import relaxations
+from vsbook.inversion.bounded import nearest_input
 from vsbook.inversion.certificates import OutOfRange, Separation, check_certificate
 from vsbook.inversion.chains import Chain, Step
 from vsbook.inversion.reachability import reach, trace_back
@@ -362,6 +363,31 @@ def test_what_has_run_out_of_time_is_undecided():
     one = layer([[1.0, 1.0]])
     assert reach(one, [3.0])[0].answer == "no" and reach(one, [3.0], seconds=0)[0].answer == "undecided"
     assert trace_back(one, [3.0], (0, 1), seconds=0)[0].layers[0].answer == "undecided"
+
+
+def test_no_programme_begins_whose_preparation_would_take_the_time(monkeypatch):
+    """With none left after it, the solver would go on without a limit."""
+
+    def solver(*_, **options):
+        raise AssertionError(f"begun with {options}")
+
+    chain = random_chain((30, 200, 200, 4), ("tanh",) * 3, 0)
+    monkeypatch.setattr(relaxations, "linprog", solver)
+    monkeypatch.setattr(relaxations, "PREPARED", 1.0)
+    assert reach(chain, np.full(4, 0.999), seconds=1)[0].answer == "undecided"
+    monkeypatch.undo()
+    monkeypatch.setattr(relaxations, "linprog", solver)
+    with pytest.raises(AssertionError, match="begun with"):
+        reach(chain, np.full(4, 0.999), seconds=1e4)
+
+
+def test_the_nearest_input_ends_when_the_time_is_over():
+    """As one step leaves it, where 14 rounds of up to 60 would follow; each solves a system of the layer's width."""
+    step = random_chain((900, 700), ("tanh",), 0).steps[0]
+    aim, box = np.full(700, 3.0), (np.zeros(900), np.ones(900))
+    first = nearest_input(step, aim, *box, 0.0)
+    assert np.array_equal(first, np.clip(step.subspaces.pinv(aim - step.bias), *box))
+    assert np.abs(first - nearest_input(step, aim, *box, np.inf)).max() > 0.01
 
 
 # the book's networks

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save, save_file
+from torch import nn
 
 from tests.runs import ROOT, assert_same_bits, first_images, headed, header_in, trained, weights
 from vsbook import ledger
@@ -44,6 +45,15 @@ FACTORS = {"resnet18": 1.0, "resnet18-small-start": 0.1}  # on the layer's initi
 @pytest.fixture(scope="module")
 def split():
     return first_images()
+
+
+def test_any_layout_in_memory_and_shared_weights_are_written(tmp_path):
+    model = create("fcnn5", 0)
+    model.layer3.weight = nn.Parameter(model.layer3.weight.detach().T.contiguous().T)
+    model.layer2.bias = model.layer1.bias
+    save_checkpoint(tmp_path / "odd.safetensors", model, {"network": "fcnn5"})
+    found = load_checkpoint(tmp_path / "odd.safetensors")
+    assert_same_bits(weights(found), weights(model))
 
 
 def test_saved_twice_it_is_the_same_bytes(split, tmp_path):

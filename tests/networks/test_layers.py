@@ -1,5 +1,6 @@
 """Named matrices of a zoo of modules, and hooks that come and go."""
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -409,3 +410,43 @@ def test_a_layer_with_more_than_one_tensor_says_so(module, arguments):
     with pytest.raises(BadInput, match="layer '0': expected one tensor in and one out, got"), capture(model, ["0"]):
         model[0](*arguments)
     assert hooks(model) == 0
+
+
+# looking changes nothing
+
+
+def test_to_look_at_a_spectral_norm_in_training_is_no_step_of_its_iteration():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(20, 10)))
+    norm = network[0].parametrizations.weight[0]
+    before = {key: value.clone() for key, value in norm.state_dict().items()}
+    first, second = (named_weights(network)["0"].weight for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert all(torch.equal(value, before[key]) for key, value in norm.state_dict().items())
+    assert network.training and norm.training
+
+
+def test_the_input_of_a_layer_that_overwrites_it_is_what_came():
+    network, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU(inplace=True)), torch.randn(5, 3)
+    with capture(network, ["0", "1"]) as seen:
+        network(x)
+    np.testing.assert_array_equal(seen["1"].input, seen["0"].output)
+    assert seen["1"].input.min() < 0 == seen["1"].output.min()
+
+
+@pytest.mark.filterwarnings("ignore")  # quantised tensors are on their way out
+def test_what_is_no_plain_tensor_is_not_recorded():
+    quantised = torch.quantize_per_tensor(torch.ones(2, 3), 0.5, 0, torch.qint8)
+    for value in (quantised, torch.ones(2, 3, device="meta"), [torch.ones(2)]):
+        network = nn.Sequential(nn.Identity())
+        with (
+            pytest.raises(BadInput, match=r"layer '0': expected (one|a plain) tensor in, got"),
+            capture(network, ["0"]),
+        ):
+            network(value)
+
+
+def test_a_layer_without_outputs_can_be_shown():
+    with warnings.catch_warnings(action="ignore"):
+        network = nn.Conv2d(3, 0, 3)
+    assert "weight (0, 3, 3, 3)" in repr(named_weights(network))

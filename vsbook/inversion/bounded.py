@@ -41,20 +41,22 @@ def gap(chain: Chain, aims: tuple, x: np.ndarray) -> Float[np.ndarray, " m"]:
 # one layer: the nearest input within bounds
 
 
-def nearest_input(step: Step, aim: np.ndarray, low: np.ndarray, high: np.ndarray) -> Float[np.ndarray, " n"]:
+def nearest_input(step: Step, aim, low: np.ndarray, high: np.ndarray, until: float) -> Float[np.ndarray, " n"]:
     """Of all x in the box with W x + b = aim the nearest to the minimum-norm one; else about the least residual.
 
+    When `time.monotonic` says `until`, the search ends where it is.
+
     >>> step = Step("sum", np.array([[1.0, 1.0]]), np.zeros(1), identity())
-    >>> nearest_input(step, np.array([1.5]), np.zeros(2), np.array([0.5, 2.0])).round(9)
+    >>> nearest_input(step, np.array([1.5]), np.zeros(2), np.array([0.5, 2.0]), np.inf).round(9)
     array([0.5, 1. ])
     """
     wanted = aim - step.bias
     centre = step.subspaces.pinv(wanted)
     y, weight, before = np.zeros(len(wanted)), _weight(step.weight), np.inf
     for _ in range(14):  # the method of multipliers: y gathers, and the residual weighs more from round to round
-        x, y = _damped(step.weight, wanted, low, high, centre, weight, y)
+        x, y = _damped(step.weight, wanted, low, high, centre, weight, y, until)
         residual = np.abs(wanted - step.weight @ x).max()
-        if residual <= 1e-14 * (1 + np.abs(wanted).max()) or residual > 0.9 * before:
+        if residual <= 1e-14 * (1 + np.abs(wanted).max()) or residual > 0.9 * before or time.monotonic() > until:
             break
         weight, before = 10 * weight, residual
     return x
@@ -66,7 +68,7 @@ def _weight(A: np.ndarray) -> float:
     return 10 / size if size > 1e-200 else 1.0  # a network may be constant about an image
 
 
-def _damped(A, wanted, low, high, centre, weight: float, start) -> tuple[np.ndarray, np.ndarray]:
+def _damped(A, wanted, low, high, centre, weight: float, start, until: float) -> tuple[np.ndarray, np.ndarray]:
     """The x in the box with the least |x - centre|^2 / 2 + weight |wanted - A x + start / weight|^2 / 2, and its y.
 
     Newton's method on the dual problem: x = clip(centre + A'y) is piecewise linear in y, which has few numbers.
@@ -82,7 +84,7 @@ def _damped(A, wanted, low, high, centre, weight: float, start) -> tuple[np.ndar
     y, (x, gap, value) = start, at(start)
     for _ in range(60):
         slope = gap - (y - start) / weight
-        if np.abs(slope).max() <= 1e-14 * (1e-3 * unit + np.abs(wanted).max()):
+        if np.abs(slope).max() <= 1e-14 * (1e-3 * unit + np.abs(wanted).max()) or time.monotonic() > until:
             break
         free = A[:, (x > low) & (x < high)]
         try:
@@ -135,7 +137,7 @@ def _walk(chain: Chain, aims: tuple, low, high, goal: float, x: np.ndarray, unti
             break
         weight = min(weight, HEAVIEST * _weight(J)) if count else _weight(J)
         for _ in range(BACKTRACKS):
-            new, _ = _damped(J, miss + J @ x, low, high, x, weight, np.zeros(len(miss)))
+            new, _ = _damped(J, miss + J @ x, low, high, x, weight, np.zeros(len(miss)), until)
             left = gap(chain, aims, new)
             if left @ left < miss @ miss:
                 break

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from vsbook.checks import BadInput, as_rows, instance_of, number, one_of
 from vsbook.inversion.chains import Chain, Step
-from vsbook.linalg.subspaces import lengths
+from vsbook.linalg.lengths import lengths, lengths_or_one, relative_lengths
 
 __all__ = ["ErrorBudget", "LayerwiseInverse", "error_budget", "invert_layers"]
 
@@ -81,8 +81,8 @@ def invert_layers(chain: Chain, outputs, tolerance: float = 1e-6, precision: str
         depth.append(found.depth.max(axis=1))
         z = _rounded(found.values - step.bias, dtype)
         x = _pinv(step, z, dtype)
-        unreached.append(lengths(step.subspaces.project_left_null(z / _divisor(lengths(z))[:, None])))
-    error = _relative(chain(x) - wanted, wanted)
+        unreached.append(lengths(step.subspaces.project_left_null(z / lengths_or_one(z)[:, None])))
+    error = relative_lengths(chain(x) - wanted, wanted)
     conditions = np.array([step.subspaces.condition_number for step in chain.steps])
     columns = (np.stack(rows[::-1], axis=1) for rows in (outside, depth, unreached))
     return LayerwiseInverse(x.astype(np.float64), *columns, error, conditions, tolerance)
@@ -116,16 +116,6 @@ def _pinv(step: Step, z: np.ndarray, dtype: type) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         x = z @ inverse.T
     return _rounded(x, dtype)
-
-
-def _relative(difference: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Lengths of rows over those of the reference; absolute where that is zero. At most the largest of float64."""
-    with np.errstate(over="ignore"):
-        return np.minimum(lengths(difference) / _divisor(lengths(reference)), np.finfo(np.float64).max)
-
-
-def _divisor(sizes: np.ndarray) -> np.ndarray:
-    return np.where(sizes > 0, sizes, 1.0)
 
 
 @dataclass(frozen=True)
@@ -177,7 +167,7 @@ def error_budget(chain: Chain, outputs) -> ErrorBudget:
         before, S, m = step.activation.inverse(exact).values, step.subspaces, len(step.bias)
         slopes, z = step.activation.derivative(before), before - step.bias
         x = S.pinv(z)
-        size = _divisor(lengths(x))
+        size = lengths_or_one(x)
         rounded = _pinv(step, _rounded(step.activation.inverse(rounded).values - step.bias, np.float32), np.float32)
         back = (S.column_space / S.singular_values[: S.rank]).T  # (r, m), W+ but for an orthonormal factor
         largest, spread = _norms(back, slopes)
@@ -185,7 +175,7 @@ def error_budget(chain: Chain, outputs) -> ErrorBudget:
         worst = (worst * largest * lengths(exact) + (m + 2) * unit * products) / size
         fresh = usual * np.hypot(exact / slopes, np.sqrt(2 + (m - 1) / 2) * z) * np.linalg.norm(back, axis=0)
         came = np.hypot(came * spread / np.sqrt(m), lengths(fresh))
-        rows.append((_relative(rounded - x, x), np.hypot(came / size, usual), worst))
+        rows.append((relative_lengths(rounded - x, x), np.hypot(came / size, usual), worst))
         exact = x
     return ErrorBudget(*(np.stack(column, axis=1) for column in zip(*rows[::-1], strict=True)))
 

@@ -17,6 +17,7 @@ from vsbook.checks import BadInput, instance_of, whole_number
 from vsbook.inversion.certificates import error_bounds, one_vector
 from vsbook.inversion.chains import Chain
 from vsbook.linalg.exact import Exact
+from vsbook.linalg.lengths import relative_lengths
 from vsbook.linalg.subspaces import FourSubspaces
 
 __all__ = ["Certificate", "Piece", "PieceInverse", "Walk"]
@@ -127,7 +128,7 @@ def invert_in_pattern(chain: Chain, pattern, target, start) -> PieceInverse:
     found, certificate = _least_distance(*equations, piece.G @ basis, piece.h - piece.G @ start)
     if found is not None:
         image = start + basis @ found
-        error, distance = _relative(chain(image)[0] - target, target), float(np.linalg.norm(image - start))
+        error, distance = _error(chain, image, target), float(np.linalg.norm(image - start))
         return PieceInverse(image, error, distance) if _reached(chain, image, target, error) else PieceInverse()
     claims = [certificate, *_in_small_ratios(certificate)] if certificate else []
     radii = [check_infeasible(chain, pattern, target, claim) for claim in claims]
@@ -280,7 +281,7 @@ def walk(chain: Chain, target, start, max_patterns: int = 3000) -> Walk:
     place, patterns = _Place(chain, pattern(chain, start), start, np.array([], dtype=int)), 1
     # each turn either counts a polytope or rests; resting in a row means that rounding alone keeps x from the target
     resting = 0
-    while _relative(chain(place.x)[0] - target, target) > EXACT / 10 and resting < RESTS:
+    while _error(chain, place.x, target) > EXACT / 10 and resting < RESTS:
         place, direction, switched = place.way_on(target)
         patterns += switched
         if direction is None or patterns >= left:
@@ -288,7 +289,7 @@ def walk(chain: Chain, target, start, max_patterns: int = 3000) -> Walk:
         place, crossed = place.advance(direction)
         patterns += crossed
         resting = 0 if crossed or switched else resting + 1
-    error = _relative(chain(place.x)[0] - target, target)
+    error = _error(chain, place.x, target)
     converged = _reached(chain, place.x, target, error)
     certificate = None if converged else invert_in_pattern(chain, place.on, target, start).certificate
     return Walk(place.x, converged, error, math.dist(place.x, start), patterns, place.on, certificate)
@@ -391,5 +392,5 @@ def _layers(chain: Chain, pattern) -> list[tuple]:
     return layers
 
 
-def _relative(difference: np.ndarray, target: np.ndarray) -> float:
-    return math.hypot(*difference) / (math.hypot(*target) or 1.0)  # of any size, without overflow
+def _error(chain: Chain, image: np.ndarray, target: np.ndarray) -> float:
+    return float(relative_lengths(chain(image) - target, target[None])[0])

@@ -174,7 +174,7 @@ def _grey(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 def _reach(chain: Chain, target, box: tuple, tolerance: float, starts: np.ndarray, seconds: float) -> Reach:
     f, until = chain.steps[-1].activation, time.monotonic() + seconds
     if len(chain.steps) == 1:
-        images = [nearest_input(chain.steps[0], _aim(f, target, tolerance), *box)]
+        images = [nearest_input(chain.steps[0], _aim(f, target, tolerance), *box, until)]
     else:
         images = search(chain, _aims(f, target, tolerance), box, tolerance / 100, starts, until)
     return _answer(chain, target, box, box, tolerance, images, until)
@@ -222,7 +222,7 @@ def _trace(steps: tuple[Step, ...], target, box: tuple, tolerance: float, margin
         step, f = steps[at], steps[at - 1].activation
         whole = box if at == 0 else as_box((f.low, f.high), step.weight.shape[1])
         inner = box if at == 0 else (whole[0] + margin, whole[1] - margin)
-        near = nearest_input(step, _aim(step.activation, target, tolerance), *inner)
+        near = nearest_input(step, _aim(step.activation, target, tolerance), *inner, until)
         layers.append(_answer(Chain((step,)), target, whole, inner, tolerance, [near], until))
         target = layers[-1].image
         if layers[-1].answer != "yes":

@@ -24,6 +24,8 @@ __all__ = ["Relaxed", "nearest_output"]
 POINTS = 5  # of an activation's graph, evenly between the bounds: few, since the checker takes the whole graph
 NEAR = np.array([-2.0, -1.0, 0.0])  # and where it bends
 PLAIN = 16  # powers of two up to which a programme's numbers stay as they are
+# Seconds for each entry that the solver's preparation may take: with nothing left after it, HiGHS knows no limit.
+PREPARED = 4e-6
 ITERATIONS = 10  # of the solver, for each row and column: it takes one or two, or turns in a circle
 
 
@@ -98,7 +100,7 @@ def _solved(costs, rows, right, bounds, count: int, scales: tuple, method: str, 
     rows = sparse.csr_array((entries, (rows.row, rows.col)), rows.shape)
     right, bounds = np.ldexp(right, by_row), np.ldexp(bounds, -by_column[:, None])
     left = until - time.monotonic()
-    if left <= 0 or not (np.isfinite(entries).all() and np.isfinite(right).all()):
+    if left <= PREPARED * len(entries) or not (np.isfinite(entries).all() and np.isfinite(right).all()):
         return None
     options = {"maxiter": ITERATIONS * sum(rows.shape), "time_limit": left}
     upper, equal = (rows[count:], right[count:]), (rows[:count], right[:count])

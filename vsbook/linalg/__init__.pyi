@@ -13,6 +13,7 @@ from .kernels import (
     pattern_share,
     two_level_share,
 )
+from .lengths import lengths, lengths_or_one, relative_lengths
 from .nullmodel import (
     STATISTICS,
     Identifiability,
@@ -39,7 +40,6 @@ from .subspaces import (
     NeuronProjection,
     absorb_bias,
     append_one,
-    lengths,
     neuron_projection,
     numerical_rank,
     rank_tolerance,
@@ -58,7 +58,10 @@ __all__ = [
     "numerical_rank",
     "rank_tolerance",
     "stored_as",
+    # lengths: that neither overflow nor vanish
     "lengths",
+    "lengths_or_one",
+    "relative_lengths",
     # kernels: a convolution as matrices
     "LINES",
     "PATTERNS",

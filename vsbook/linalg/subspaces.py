@@ -28,8 +28,6 @@ __all__ = [
     # the bias as one more column
     "absorb_bias",
     "append_one",
-    # vectors of any size
-    "lengths",
 ]
 
 
@@ -47,7 +45,9 @@ SPACINGS = {
 def stored_as(A, name: str) -> Float[np.ndarray, "..."]:
     """The same numbers, marked as stored in a type of `SPACINGS`: bfloat16, say, which NumPy doesn't have.
 
-    The mark is in the metadata of the dtype, where `rank_tolerance` looks. A change of type loses it.
+    The mark is in the metadata of the dtype, where `rank_tolerance` looks. Parts and transposes keep it; what is
+    computed from it has digits of its own, and no mark, and so has what is put together from several arrays: say
+    `stored_as` of a stack again.
 
     Raises:
         BadInput: if A isn't of real numbers, or for another type.
@@ -61,7 +61,11 @@ def stored_as(A, name: str) -> Float[np.ndarray, "..."]:
 
 
 def _stored(dtype) -> str:
-    return (np.dtype(dtype).metadata or {}).get("stored", np.dtype(dtype).name)
+    try:
+        known = np.dtype(dtype)
+    except TypeError:
+        return str(dtype)
+    return (known.metadata or {}).get("stored", known.name)
 
 
 def rank_tolerance(singular_values: Float[np.ndarray, " k"], shape: tuple[int, int], dtype, exponent: int = 0) -> float:
@@ -133,17 +137,17 @@ class EnergySplit:
 
     @property
     def signal_fraction(self) -> Float[np.ndarray, "*batch"]:
-        r"""$\|p\|^2 / \|x\|^2$, between 0 and 1; NaN where x is zero."""
+        r"""$\|p\|^2 / \|x\|^2$, between 0 and 1; NaN where that is 0 or infinite."""
         return _fraction(self.signal, self.total)
 
     @property
     def residual_fraction(self) -> Float[np.ndarray, "*batch"]:
-        r"""$\|x - p\|^2 / \|x\|^2$ (section 2.2 of the paper), between 0 and 1; NaN where x is zero."""
+        r"""$\|x - p\|^2 / \|x\|^2$ (section 2.2 of the paper), between 0 and 1; NaN where that is 0 or infinite."""
         return _fraction(self.residual, self.total)
 
 
 def _fraction(part, total):
-    return np.divide(part, total, out=np.full_like(total, np.nan), where=total > 0)
+    return np.divide(part, total, out=np.full_like(total, np.nan), where=(total > 0) & np.isfinite(total))
 
 
 def _energy(x) -> Float[np.ndarray, "*batch"]:
@@ -383,17 +387,3 @@ def append_one(x) -> Float[np.ndarray, "*batch n+1"]:
     """
     x = as_vectors(x, None)
     return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
-
-
-def lengths(rows: Float[np.ndarray, "N n"]) -> Float[np.ndarray, " N"]:
-    """Euclidean lengths of rows, whose squares may overflow or vanish; infinite only beyond float64.
-
-    Each row is first brought to a size around 1 by a power of two, which rounds nothing.
-
-    >>> (lengths(1e200 * np.array([[3.0, 4.0], [0.0, 0.0]])) / 1e200).round(9).tolist()
-    [5.0, 0.0]
-    """
-    rows = rows.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        _, exponents = np.frexp(np.abs(rows).max(axis=1))
-        return np.ldexp(np.linalg.norm(np.ldexp(rows, -exponents[:, None]), axis=1), exponents)

@@ -21,7 +21,7 @@ from vsbook.checks import BadInput, instance_of, one_of
 from vsbook.linalg.kernels import flattened_kernels, im2col
 from vsbook.linalg.subspaces import SPACINGS, stored_as
 
-__all__ = ["Layer", "NamedWeights", "Seen", "capture", "named_weights", "uncompiled"]
+__all__ = ["Layer", "NamedWeights", "Seen", "capture", "hooked", "named_weights", "uncompiled"]
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 COVERED = ("weight", "bias", "parametrizations.weight", "parametrizations.bias")  # what a layer's views are made of
@@ -60,7 +60,7 @@ class Layer:
         >>> named_weights(nn.Conv2d(32, 32, 3, groups=32))[""].matrices["im2col"].shape
         (32, 288)
         """
-        if not self.geometry:
+        if not self.geometry or not self.weight.size:
             return {"weight": self.weight}
         patches = im2col(self.weight, self.geometry["groups"])
         if "output_padding" in self.geometry:
@@ -146,9 +146,11 @@ def named_weights(model: nn.Module) -> NamedWeights:
     uncompiled(model)
     layers, untreated, packed, covered = {}, {}, {}, set()
     for name, module in model.named_modules(remove_duplicate=False):
-        reason = _why_untreated(module)
+        with _still(module):
+            reason = _why_untreated(module)
+            if not reason:
+                layers[name] = _layer(name, module)
         if not reason:
-            layers[name] = _layer(name, module)
             covered.update(id(p) for key, p in module.named_parameters() if key.startswith(COVERED))
         if reason and next(module.parameters(), None) is None and (_is_layer(module) or _has_packed_weights(module)):
             packed[name] = reason
@@ -157,6 +159,19 @@ def named_weights(model: nn.Module) -> NamedWeights:
     parameters = dict(model.named_parameters(remove_duplicate=False))
     left = {key: untreated.get(key, "not reached") for key, p in parameters.items() if id(p) not in covered}
     return NamedWeights(layers, packed | left)
+
+
+@contextmanager
+def _still(module: nn.Module):
+    """Parametrisations in eval mode: in training mode, a look at a spectral norm is a step of its iteration."""
+    moving = [part for part in getattr(module, "parametrizations", nn.Module()).modules() if part.training]
+    for part in moving:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in moving:
+            part.training = True
 
 
 def _is_layer(module: nn.Module) -> bool:
@@ -214,7 +229,7 @@ def _type(tensor: torch.Tensor) -> str:
 
 def _copied(tensor: torch.Tensor) -> np.ndarray:
     """As an array, with the mark of its type where NumPy lacks it; sparse ones are filled."""
-    tensor = tensor.detach().cpu().to_dense()
+    tensor = tensor.detach().cpu().to_dense().resolve_conj().resolve_neg()
     in_numpy = tensor.dtype in (torch.float16, torch.float32, torch.float64) or not tensor.is_floating_point()
     array = (tensor if in_numpy else tensor.float()).numpy().copy()
     return array if in_numpy else stored_as(array, _type(tensor))
@@ -235,14 +250,29 @@ class Seen:
     output: Float[np.ndarray, "N ..."] | None = None
 
 
-def _recorder(name: str, record: Seen):
-    def record_pass(_, inputs, output):
-        if len(inputs) != 1 or not isinstance(output, torch.Tensor):
-            came = f"{len(inputs)} in and a {type(output).__name__} out"
-            raise BadInput(f"layer {name!r}: expected one tensor in and one out, got {came}; capture its parts instead")
-        record.input, record.output = _copied(inputs[0]), _copied(output)
+def _recorders(name: str, record: Seen):
+    """What records the input before the layer, which may overwrite it, and what records the output after it."""
 
-    return record_pass
+    def record_input(_, inputs):
+        if len(inputs) != 1:
+            raise BadInput(f"layer {name!r}: expected one tensor in, got {len(inputs)}; capture its parts instead")
+        record.input = _recorded(inputs[0], name, "in")
+
+    def record_output(_, inputs, output):
+        record.output = _recorded(output, name, "out")
+
+    return record_input, record_output
+
+
+def _recorded(passed, name: str, where: str) -> np.ndarray:
+    if not isinstance(passed, torch.Tensor):
+        came = f"a {type(passed).__name__}"
+        raise BadInput(f"layer {name!r}: expected one tensor {where}, got {came}; capture its parts instead")
+    try:
+        return _copied(passed)
+    except (RuntimeError, TypeError, NotImplementedError) as error:  # quantised, nested, on the meta device
+        came = f"one of {passed.dtype} ({error})"
+        raise BadInput(f"layer {name!r}: expected a plain tensor {where}, got {came}; capture another layer") from error
 
 
 @contextmanager
@@ -283,5 +313,7 @@ def capture(model: nn.Module, names):
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise BadInput(f"names: expected a list of layers, got {names!r}; put a single name in brackets")
     seen = {one_of(name, modules, "layer"): Seen() for name in names}
-    with hooked(model, {name: _recorder(name, record) for name, record in seen.items()}):
+    recorders = {name: _recorders(name, record) for name, record in seen.items()}
+    before, after = ({name: pair[k] for name, pair in recorders.items()} for k in (0, 1))
+    with hooked(model, before, before=True), hooked(model, after):
         yield seen

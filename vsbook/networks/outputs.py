@@ -17,9 +17,19 @@ from tqdm import tqdm
 from vsbook.checks import BadInput, as_real, instance_of
 from vsbook.networks.layers import CONVOLUTIONS, hooked
 
-__all__ = ["Outputs", "as_tensor", "in_mode", "logits", "output_statistics", "refuse_training", "type_in_eval_mode"]
+__all__ = [
+    "Outputs",
+    "as_tensor",
+    "in_mode",
+    "logits",
+    "output_statistics",
+    "refuse_moods",
+    "refuse_training",
+    "type_in_eval_mode",
+]
 
 BATCH = 1000  # images at a time: memory stays small
+ASKED_AGAIN = 100  # images for which a network is asked twice
 
 
 def refuse_training(model: nn.Module) -> None:
@@ -65,6 +75,32 @@ def _type(model: nn.Module) -> torch.dtype:
     if parameter is None:
         raise BadInput("model: expected a network with weights, got one without; pass the whole network")
     return parameter.dtype
+
+
+def refuse_moods(model: nn.Module, x: torch.Tensor) -> None:
+    """Refuse a network whose output for an image is another one when it is asked again, or among other images.
+
+    It is asked for all of x (N, ...), then for the first image alone and for the others without it, and for the first
+    one beside a lighter one. The rounding of sums in another order leaves half of the digits alone; what is random, or
+    looks at the other images, doesn't.
+
+    Raises:
+        BadInput: where more than half of the digits differ.
+
+    >>> refuse_moods(nn.Linear(2, 1).eval(), torch.ones(3, 2))
+    """
+    with torch.no_grad():
+        together = model(x)
+        apart = torch.cat([model(part) for part in (x[:1], x[1:]) if len(part)])
+        beside = model(torch.cat([x[:1], x[:1] + 1]))
+    half = torch.finfo(x.dtype).eps ** 0.5 * float(together.abs().max())
+    for said in (apart, beside[:1]):
+        if not torch.allclose(together[: len(said)], said, rtol=0, atol=half, equal_nan=True):
+            raise BadInput(
+                "model: expected the same output for the same image, got another one when asked again, or among other "
+                "images; let what is random follow the mode, as dropout(x, p, training=self.training), and keep "
+                "running statistics"
+            )
 
 
 @contextmanager
@@ -128,10 +164,16 @@ class _Rows:
 def _ask(model: nn.Module, images: np.ndarray, dtype: torch.dtype, take: Callable, progress: bool = False) -> None:
     """Let `take` have the network's outputs for one batch after the other."""
     starts = tqdm(range(0, len(images), BATCH), unit="batch", disable=not progress, mininterval=0.5, leave=False)
+    with _as_the_network_takes_them(images), torch.no_grad():
+        for start in starts:
+            take(model(as_tensor(images[start : start + BATCH], dtype)))
+
+
+@contextmanager
+def _as_the_network_takes_them(images: np.ndarray):
+    """`BadInput` in the place of whatever the network's own code raises within the block."""
     try:
-        with torch.no_grad():
-            for start in starts:
-                take(model(as_tensor(images[start : start + BATCH], dtype)))
+        yield
     except BadInput:
         raise
     except Exception as error:  # whatever the network's own code raises
@@ -217,6 +259,8 @@ def output_statistics(model: nn.Module, images, progress: bool = True) -> Output
         energies.take(torch.linalg.vector_norm(inputs[0], dim=-1) ** 2)
 
     order = _called(model, images, dtype)
+    with _as_the_network_takes_them(images):
+        refuse_moods(model, as_tensor(images[:ASKED_AGAIN], dtype))
     head = next((name for name in reversed(order) if isinstance(model.get_submodule(name), nn.Linear)), "")
     with hooked(model, {head: keep} if head else {}):
         _ask(model, images, dtype, values.take, progress)

@@ -214,7 +214,10 @@ def _resume(state: Path | None, run: dict, model: nn.Module, optimiser: torch.op
 
 def _packed(tensors: dict[str, torch.Tensor], header: dict[str, str]) -> bytes:
     """A safetensors file, the same bytes each time: of several metadata keys the order would be left to chance."""
-    return save(tensors, {"vsbook": json.dumps(header, sort_keys=True)})
+    own = {
+        key: tensor.detach().to_dense().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()
+    }
+    return save(own, {"vsbook": json.dumps(header, sort_keys=True)})
 
 
 def _read(path: Path, remedy: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
