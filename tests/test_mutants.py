@@ -204,8 +204,8 @@ MUTANTS = {
     ),
     "evaluation in training mode": Mutant(
         "outputs",
-        "with in_mode(model, training=False):",
-        "with in_mode(model, training=True):",
+        "with in_mode(model, training=False):\n        _ask",
+        "with in_mode(model, training=True):\n        _ask",
         fitting("evaluation_is_in_eval_mode", "batch_norm_is_evaluated_with_running_statistics"),
     ),
     "modes not restored": Mutant(

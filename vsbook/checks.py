@@ -14,6 +14,7 @@ __all__ = [
     "as_matrix",
     "as_real",
     "as_rows",
+    "as_vector",
     "as_vectors",
     "existing_file",
     "instance_of",
@@ -142,11 +143,22 @@ def as_vectors(values, length: int | None, name: str = "x") -> Float[np.ndarray,
     return array
 
 
-def as_rows(values, length: int, name: str) -> Float[np.ndarray, "N n"]:
-    """One vector or several, one a row, as float64, or `BadInput`."""
-    rows = np.atleast_2d(as_vectors(values, length, name))
-    if rows.ndim > 2:
-        raise BadInput(f"{name}: expected (N, {length}), got shape {rows.shape}; put all in the first axis")
+def as_vector(values, length: int | None, name: str) -> Float[np.ndarray, " n"]:
+    """A single vector as float64, or `BadInput`."""
+    vector = as_vectors(values, length, name)
+    if vector.ndim > 1:
+        wanted = "one vector" if length is None else f"one vector of {length} numbers"
+        raise BadInput(f"{name}: expected {wanted}, got shape {vector.shape}; pass one at a time, or flatten it")
+    return vector
+
+
+def as_rows(values, length: int | None, name: str, lone: bool = True) -> Float[np.ndarray, "N n"]:
+    """Vectors, one a row, as float64, or `BadInput`. With `lone` a single vector is a row too."""
+    vectors = as_vectors(values, length, name)
+    rows = np.atleast_2d(vectors) if lone else vectors
+    if rows.ndim != 2:
+        wanted = f"one a row, (N, {'n' if length is None else length})"
+        raise BadInput(f"{name}: expected {wanted}, got shape {rows.shape}; put all in the first axis")
     return rows
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import scipy.stats
 
-from vsbook.checks import BadInput, as_vectors, one_of, write_beside
+from vsbook.checks import BadInput, as_vector, one_of, write_beside
 
 __all__ = [
     "VERDICTS",
@@ -162,10 +162,7 @@ def _seeds(values, name: str = "runs") -> np.ndarray:
     values = list(values) if isinstance(values, Iterable) else values
     if isinstance(values, list) and len(values) < 3:
         raise BadInput(f"{name}: expected at least 3 seeds, got {len(values)}; a spread needs them")
-    values = as_vectors(values, None, name)
-    if values.ndim != 1:
-        raise BadInput(f"{name}: expected one number a seed, got shape {values.shape}; choose a statistic")
-    return values
+    return as_vector(values, None, name)
 
 
 def prediction_interval(values) -> tuple[float, float]:

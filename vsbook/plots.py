@@ -17,7 +17,7 @@ from jaxtyping import Float
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Polygon
 
-from vsbook.checks import BadInput, as_vectors, instance_of, number
+from vsbook.checks import BadInput, as_rows, as_vector, as_vectors, instance_of, number
 from vsbook.linalg.subspaces import FourSubspaces
 
 __all__ = [
@@ -70,20 +70,12 @@ def _styled(series: dict, styles: list[dict], name: str):
     return zip(series.items(), styles, strict=False)
 
 
-def _vector(values, length: int | None, name: str) -> Float[np.ndarray, " k"]:
-    """One vector of finite numbers, or `BadInput`: of several, Matplotlib would draw the columns."""
-    values = as_vectors(values, length, name)
-    if values.ndim > 1:
-        raise BadInput(f"{name}: expected one vector, got shape {values.shape}; give each its own name, or .ravel() it")
-    return values
-
-
 def _samples(names, samples) -> list[Float[np.ndarray, " k"]]:
     """One vector for each name, or `BadInput`."""
     samples = list(samples)
     if len(samples) != len(names):
         raise BadInput(f"samples: expected one for each of {len(names)} names, got {len(samples)}; name them all")
-    return [_vector(sample, None, str(name)) for name, sample in zip(names, samples, strict=True)]
+    return [as_vector(sample, None, str(name)) for name, sample in zip(names, samples, strict=True)]
 
 
 def _draw_levels(horizontal: dict[str, float] | None, ax) -> None:
@@ -115,7 +107,7 @@ def draw_image_rows(rows: dict[str, Float[np.ndarray, "k 784"]], axes, titles=No
 
     Raises BadInput unless there is an axis for each image, and a title for each column if there are any.
     """
-    rows = {name: np.atleast_2d(as_vectors(images, None, name or "rows")) for name, images in rows.items()}
+    rows = {name: as_rows(images, None, name or "rows") for name, images in rows.items()}
     counts = [len(images) for images in rows.values()]
     if np.atleast_2d(axes).shape != (len(counts), *set(counts)):
         raise BadInput(f"axes: expected one for each image, got {np.shape(axes)} for rows of {counts}; match them")
@@ -134,7 +126,7 @@ def draw_image_rows(rows: dict[str, Float[np.ndarray, "k 784"]], axes, titles=No
 def draw_spectra(spectra: dict[str, Float[np.ndarray, " k"]], ax):
     """Singular values against their number, one curve a name. Raises BadInput for more than twenty, or below zero."""
     for (name, values), style in _styled(spectra, CURVES, "spectra"):
-        values = _vector(values, None, name)
+        values = as_vector(values, None, name)
         if values.min() < 0:
             raise BadInput(f"{name}: expected singular values, got {values.min():g}; draw others with draw_curves")
         ax.plot(np.arange(1, len(values) + 1), values, label=name, **style)
@@ -153,7 +145,7 @@ def draw_bars(
     styled = list(_styled(groups, BARS, "groups"))
     width = 0.8 / max(len(groups), 1)
     for k, ((group, values), style) in enumerate(styled):
-        values = _vector(values, len(names), group)
+        values = as_vector(values, len(names), group)
         ax.bar(np.arange(len(names)) + (k - (len(groups) - 1) / 2) * width, values, width, label=group, **style)
     _draw_levels(horizontal, ax)
     ax.set_xticks(range(len(names)), names)
@@ -211,9 +203,9 @@ def draw_curves(x, curves: dict[str, Float[np.ndarray, " k"]], ax, xlabel: str, 
 
     Raises BadInput for more than twenty, or unless each has as many numbers as x.
     """
-    x = _vector(x, None, "x")
+    x = as_vector(x, None, "x")
     for (name, values), style in _styled(curves, CURVES, "curves"):
-        ax.plot(x, _vector(values, len(x), name), label=name, **style)
+        ax.plot(x, as_vector(values, len(x), name), label=name, **style)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
     return ax
@@ -239,11 +231,11 @@ def draw_null(null: Float[np.ndarray, " draws"], found: dict[str, list[float]], 
 
     Raises BadInput for more than sixteen names.
     """
-    null = _vector(null, None, "null")
+    null = as_vector(null, None, "null")
     spread = np.ptp(null) > 1e-9 * np.abs(null).max()  # else there is no room for so many bins
     ax.hist(null, bins=60 if spread else 1, density=bool(spread), color="lightgrey")
     for (name, values), style in _styled(found, FOUND, "found"):
-        for k, value in enumerate(_vector(values, None, name)):
+        for k, value in enumerate(as_vector(values, None, name)):
             ax.axvline(value, label=None if k else name, **style)
     ax.set(xlabel=xlabel, yticks=[])
     ax.legend()

@@ -20,12 +20,12 @@ from numbers import Integral
 import numpy as np
 from jaxtyping import Float
 
-from vsbook.checks import BadInput, as_real, as_vectors, instance_of, number
+from vsbook.checks import BadInput, as_real, as_vector, instance_of, number
 from vsbook.inversion.chains import Chain, Step
 from vsbook.linalg.activations import Activation
 from vsbook.linalg.exact import Exact
 
-__all__ = ["OutOfRange", "Separation", "as_box", "check_certificate", "error_bounds", "one_vector"]
+__all__ = ["OutOfRange", "Separation", "as_box", "check_certificate", "error_bounds"]
 
 # of a value or a slope of an activation, relative: some 256 units in the last place, NumPy's functions err by a few
 MARGIN = 2.0**-44
@@ -92,18 +92,6 @@ def as_box(box, length: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray,
     return low, high
 
 
-def one_vector(values, length: int, name: str) -> Float[np.ndarray, " n"]:
-    """A single vector of that length as float64, or `BadInput`.
-
-    >>> one_vector([1, 2], 2, "target")
-    array([1., 2.])
-    """
-    vector = as_vectors(values, length, name)
-    if vector.ndim != 1:
-        raise BadInput(f"{name}: expected one vector of {length} numbers, got shape {vector.shape}; pass one at a time")
-    return vector
-
-
 def check_certificate(chain: Chain, target, certificate, box=(0.0, 1.0)) -> bool:
     """Does it prove that no image in the box has an output within `certificate.distance` of the target?
 
@@ -129,7 +117,7 @@ def check_certificate(chain: Chain, target, certificate, box=(0.0, 1.0)) -> bool
     >>> check_certificate(Chain((step,)), [3.0], Separation((np.array([1.0]),), 1.5))
     False
     """
-    target = one_vector(target, instance_of(chain, Chain, "chain").outputs, "target")
+    target = as_vector(target, instance_of(chain, Chain, "chain").outputs, "target")
     low, high = as_box(box, chain.inputs)
     if not isinstance(certificate, (OutOfRange, Separation)) or not _is_distance(certificate.distance):
         return False
@@ -154,8 +142,8 @@ def error_bounds(chain: Chain, image, target) -> list[Fraction | float]:
     >>> chain([1.0, 1.0])[0], error_bounds(chain, [1.0, 1.0], [1e16])  # 1e16 + 1 is no float64
     (array([1.e+16]), [Fraction(1, 1)])
     """
-    x = Exact.of(one_vector(image, instance_of(chain, Chain, "chain").inputs, "image"))
-    wanted, doubts = -Exact.of(one_vector(target, chain.outputs, "target")), np.zeros(chain.inputs)
+    x = Exact.of(as_vector(image, instance_of(chain, Chain, "chain").inputs, "image"))
+    wanted, doubts = -Exact.of(as_vector(target, chain.outputs, "target")), np.zeros(chain.inputs)
     with np.errstate(over="ignore", invalid="ignore"):
         for step in chain.steps:
             before = Exact.of(step.weight) @ x + Exact.of(step.bias)

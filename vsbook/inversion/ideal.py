@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial.distance import cdist
 from torch import nn
 
-from vsbook.checks import BadInput, as_vectors, instance_of, one_of
+from vsbook.checks import BadInput, as_rows, as_vectors, instance_of, one_of
 from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.data import Images, class_averages
 from vsbook.networks.layers import named_weights
@@ -54,9 +54,7 @@ def ideal_outputs(outputs, reading: str) -> Float[np.ndarray, "m m"]:
     >>> ideal_outputs([[5, 0], [1, 3]], "one minimum").tolist()
     [[5.0, 1.0], [0.0, 3.0]]
     """
-    outputs = as_vectors(outputs, None, "outputs")
-    if outputs.ndim != 2:
-        raise BadInput(f"outputs: expected one row an image, got shape {outputs.shape}; put images in the first axis")
+    outputs = as_rows(outputs, None, "outputs", lone=False)
     low, high = outputs.min(axis=0), outputs.max(axis=0)
     others = np.tile(low, (len(low), 1)) if one_of(reading, READINGS, "reading") == "own minima" else low[:, None]
     return np.where(np.eye(len(low), dtype=bool), high, others)
@@ -73,9 +71,8 @@ def nearest_outputs(outputs, ideal) -> Int[np.ndarray, " m"]:
     >>> nearest_outputs([[5, 0], [1, 3]], [[5, 1], [0, 3], [9, 0]]).tolist()
     [0, 1, 0]
     """
-    outputs, ideal = as_vectors(outputs, None, "outputs"), as_vectors(ideal, None, "ideal")
-    if outputs.ndim != 2 or ideal.ndim != 2 or outputs.shape[1] != ideal.shape[1]:
-        raise BadInput(f"ideal: expected rows like those of {outputs.shape}, got {ideal.shape}; take one network's")
+    outputs = as_rows(outputs, None, "outputs", lone=False)
+    ideal = as_rows(ideal, outputs.shape[1], "ideal", lone=False)
     return cdist(ideal, outputs).argmin(axis=1)
 
 

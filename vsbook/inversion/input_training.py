@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import nn
 from tqdm import tqdm
 
-from vsbook.checks import BadInput, as_real, as_vectors, instance_of, number, one_of, shareable, whole_number
+from vsbook.checks import BadInput, as_real, as_rows, instance_of, number, one_of, shareable, whole_number
 from vsbook.inversion.ideal import as_targets, distances_to
 from vsbook.inversion.naturalness import nearest
 from vsbook.networks.outputs import output_statistics, type_in_eval_mode
@@ -125,7 +125,7 @@ def train_input(model: nn.Module, images, targets, how: Descent | InBox, data=No
     (True, (101, 1))
     """
     dtype = type_in_eval_mode(model)
-    start = _rows(images)
+    start = as_rows(images, None, "images", lone=False)
     targets = as_targets(targets, output_statistics(model, start, progress=False).values.shape)
     with differentiable(model) as frozen:
         wanted, x = torch.from_numpy(shareable(targets)).to(dtype), torch.from_numpy(shareable(start)).to(dtype)
@@ -166,13 +166,6 @@ def finite_arrays(how: "Descent | InBox", *tensors: torch.Tensor) -> tuple[np.nd
     if not all(tensor.isfinite().all() for tensor in tensors):
         raise BadInput(f"how: expected steps that stay finite, got a learning rate of {how.learning_rate}; take less")
     return tuple(tensor.double().numpy() for tensor in tensors)
-
-
-def _rows(images) -> Float[np.ndarray, "k p"]:
-    images = as_vectors(images, None, "images")
-    if images.ndim != 2:
-        raise BadInput(f"images: expected one flattened image a row, got shape {images.shape}; reshape them")
-    return images
 
 
 def _losses(model: nn.Module, x: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

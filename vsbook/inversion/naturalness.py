@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from vsbook.checks import BadInput, as_real, as_vectors
+from vsbook.checks import BadInput, as_real, as_rows
 
 __all__ = ["Naturalness", "low_frequency_share", "naturalness", "nearest", "total_variation"]
 
@@ -56,9 +56,9 @@ def low_frequency_share(images) -> Float[np.ndarray, " k"]:
 
 
 def _maps(images) -> Float[np.ndarray, "k s s"]:
-    images = np.atleast_2d(as_vectors(images, None, "images"))
-    side = int(np.sqrt(images.shape[-1]))
-    if images.ndim != 2 or side**2 != images.shape[1]:
+    images = as_rows(images, None, "images")
+    side = int(np.sqrt(images.shape[1]))
+    if side**2 != images.shape[1]:
         raise BadInput(f"images: expected square ones, flattened, got shape {images.shape}; one image a row")
     return images.reshape(-1, side, side)
 
@@ -72,7 +72,7 @@ def nearest(images, among) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k
     >>> [found.tolist() for found in nearest([[0.0, 1.0]], [[3.0, 1.0], [0.0, 3.0]])]
     [[1], [2.0]]
     """
-    images = np.atleast_2d(as_vectors(images, None, "images"))
+    images = as_rows(images, None, "images")
     among = _comparable(among, images.shape[1], "among")
     found = _nearest_rows(images, among, _half_energies(among))
     return found, np.linalg.norm(images - among[found], axis=1)  # anew: the scores have lost digits

@@ -15,7 +15,7 @@ from scipy.spatial import KDTree
 from torch import nn
 from tqdm import tqdm
 
-from vsbook.checks import BadInput, as_real, as_vectors, instance_of, number, one_of, shareable, whole_number
+from vsbook.checks import BadInput, as_real, as_rows, instance_of, number, one_of, shareable, whole_number
 from vsbook.linalg.lengths import lengths, lengths_or_one
 from vsbook.networks.data import CLASSES, Images, class_averages
 from vsbook.networks.outputs import logits, refuse_moods, refuse_training
@@ -95,8 +95,9 @@ def invert(
 
 
 def _arrays(targets, starts) -> tuple[np.ndarray, np.ndarray]:
-    targets, starts = as_vectors(targets, None, "targets"), as_real(starts, "starts").astype(np.float64)
-    if targets.ndim != 2 or starts.ndim < 2 or len(targets) != len(starts):
+    targets = as_rows(targets, None, "targets", lone=False)
+    starts = as_real(starts, "starts").astype(np.float64)
+    if starts.ndim < 2 or len(targets) != len(starts):
         came = f"shapes {targets.shape} and {starts.shape}"
         raise BadInput(f"starts: expected one for each target of (N, m), got {came}; put batches in the first axis")
     if not np.isfinite(lengths(targets)).all():
@@ -247,9 +248,7 @@ def starting_images(kind: str, model: nn.Module, targets, train: Images) -> Floa
     (10, 784)
     """
     one_of(kind, STARTS, "kind")
-    targets, labels = as_vectors(targets, 10, "targets"), instance_of(train, Images, "train").labels
-    if targets.ndim != 2:
-        raise BadInput(f"targets: expected outputs (N, 10), got shape {targets.shape}; one output a row")
+    targets, labels = as_rows(targets, 10, "targets", lone=False), instance_of(train, Images, "train").labels
     named = targets.argmax(axis=1)
     if kind == "class average":
         return class_averages(train.images, labels)[named]

@@ -13,8 +13,8 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Bool, Float
 
-from vsbook.checks import BadInput, instance_of, whole_number
-from vsbook.inversion.certificates import error_bounds, one_vector
+from vsbook.checks import BadInput, as_vector, instance_of, whole_number
+from vsbook.inversion.certificates import error_bounds
 from vsbook.inversion.chains import Chain
 from vsbook.linalg.exact import Exact
 from vsbook.linalg.lengths import relative_lengths
@@ -81,7 +81,7 @@ def pattern(chain: Chain, image) -> Bool[np.ndarray, " K"]:
     >>> pattern(Chain.of(create("fcnn5_relu", 0).eval()), np.ones(784)).shape
     (672,)
     """
-    x, signs = one_vector(image, _bends(chain).inputs, "image"), []
+    x, signs = as_vector(image, _bends(chain).inputs, "image"), []
     for step in chain.steps:
         before = step.before(x)
         signs += [before > 0] if step.activation.name in BENDING else []
@@ -122,7 +122,7 @@ def invert_in_pattern(chain: Chain, pattern, target, start) -> PieceInverse:
     Source: Lawson and Hanson, Solving Least Squares Problems, chapter 23.
     """
     piece = affine_piece(chain, pattern)
-    target, start = one_vector(target, chain.outputs, "target"), one_vector(start, chain.inputs, "start")
+    target, start = as_vector(target, chain.outputs, "target"), as_vector(start, chain.inputs, "start")
     basis = _seen(chain)  # nothing else has an effect, so nothing else moves
     equations = piece.A @ basis, target - piece.c - piece.A @ start
     found, certificate = _least_distance(*equations, piece.G @ basis, piece.h - piece.G @ start)
@@ -220,10 +220,10 @@ def check_infeasible(chain: Chain, pattern, target, certificate: Certificate) ->
     Raises:
         BadInput: as `affine_piece`, or for a certificate of another shape.
     """
-    layers, target = _layers(chain, pattern), one_vector(target, chain.outputs, "target")
+    layers, target = _layers(chain, pattern), as_vector(target, chain.outputs, "target")
     bending = sum(len(on) for _, on, _ in layers if on is not None)
-    units = one_vector(instance_of(certificate, Certificate, "certificate").units, bending, "certificate.units")
-    outputs = one_vector(certificate.outputs, chain.outputs, "certificate.outputs")
+    units = as_vector(instance_of(certificate, Certificate, "certificate").units, bending, "certificate.units")
+    outputs = as_vector(certificate.outputs, chain.outputs, "certificate.outputs")
     slack = EXACT * math.hypot(*target) * math.hypot(*outputs)
     if (units < 0).any() or not math.isfinite(slack):
         return 0.0
@@ -276,7 +276,7 @@ def walk(chain: Chain, target, start, max_patterns: int = 3000) -> Walk:
     >>> found.converged, found.error < 1e-9
     (True, True)
     """
-    target, start = one_vector(target, _bends(chain).outputs, "target"), one_vector(start, chain.inputs, "start")
+    target, start = as_vector(target, _bends(chain).outputs, "target"), as_vector(start, chain.inputs, "start")
     left = whole_number(max_patterns, "max_patterns", 1)
     place, patterns = _Place(chain, pattern(chain, start), start, np.array([], dtype=int)), 1
     # each turn either counts a polytope or rests; resting in a row means that rounding alone keeps x from the target

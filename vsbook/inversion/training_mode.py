@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from vsbook.checks import BadInput, as_vectors, instance_of, shareable, whole_number
+from vsbook.checks import as_rows, as_vector, instance_of, shareable, whole_number
 from vsbook.inversion.ideal import as_targets
 from vsbook.inversion.input_training import Descent, descend, differentiable, finite_arrays
 from vsbook.networks.layers import hooked
@@ -116,9 +116,7 @@ def _moved(start: torch.Tensor, end: torch.Tensor) -> float:
 
 def _one_image(model: nn.Module, image) -> torch.Tensor:
     dtype = type_in_eval_mode(model)
-    image = as_vectors(image, None, "image")
-    if image.ndim != 1:
-        raise BadInput(f"image: expected one flattened image, got shape {image.shape}; choose a row")
+    image = as_vector(image, None, "image")
     output_statistics(model, image[None], progress=False)  # refuses what the network doesn't take
     return torch.from_numpy(shareable(image)).to(dtype)
 
@@ -177,9 +175,8 @@ def train_copies(
     True
     """
     x = _one_image(model, image)
-    target = as_vectors(target, None, "target")
     outputs = output_statistics(model, x[None].numpy(), progress=False).values
-    target = as_targets(np.atleast_2d(target), outputs.shape)
+    target = as_targets(as_rows(target, None, "target"), outputs.shape)
     with differentiable(model):
         wanted = torch.from_numpy(shareable(target)).to(x.dtype)
         repeated = _Repeated(_learner(model)[0], whole_number(copies, "copies", 2))

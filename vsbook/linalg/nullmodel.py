@@ -13,7 +13,7 @@ import scipy.linalg
 import scipy.stats
 from jaxtyping import Float
 
-from vsbook.checks import BadInput, as_matrix, as_real, as_vectors, instance_of, number, one_of, whole_number
+from vsbook.checks import BadInput, as_matrix, as_real, as_vector, as_vectors, instance_of, number, one_of, whole_number
 from vsbook.linalg.subspaces import FourSubspaces
 
 __all__ = [
@@ -324,8 +324,8 @@ def holm(p_values) -> Float[np.ndarray, " k"]:
     >>> holm([0.04, 0.01, 0.03]).round(9).tolist()
     [0.06, 0.03, 0.06]
     """
-    p_values = as_vectors(p_values, None, "p_values")
-    if p_values.ndim != 1 or p_values.min() < 0 or p_values.max() > 1:
+    p_values = as_vector(p_values, None, "p_values")
+    if p_values.min() < 0 or p_values.max() > 1:
         raise BadInput("p_values: expected a list of numbers between 0 and 1, got others; pass those of `p_value`")
     order, k = np.argsort(p_values), p_values.size
     adjusted = np.empty(k)

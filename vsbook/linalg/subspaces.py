@@ -11,7 +11,7 @@ import scipy.linalg
 from jaxtyping import Float
 from scipy.linalg.lapack import dormqr
 
-from vsbook.checks import BadInput, as_matrix, as_real, as_vectors, number, one_of
+from vsbook.checks import BadInput, as_matrix, as_real, as_vector, as_vectors, number, one_of
 
 __all__ = [
     # rank
@@ -338,9 +338,7 @@ def neuron_projection(w, x) -> NeuronProjection:
     >>> split.energy.residual_fraction.round(9).item()
     0.2
     """
-    w = as_vectors(w, None, "w")
-    if w.ndim != 1:
-        raise BadInput(f"w: expected one weight vector, got shape {w.shape}; pass one row of W")
+    w = as_vector(w, None, "w")
     x = as_vectors(x, w.shape[0])
     if not w.any():
         raise BadInput(
@@ -372,9 +370,7 @@ def absorb_bias(W, bias) -> Float[np.ndarray, "m n+1"]:
     [[1.0, 2.0, 3.0]]
     """
     W = as_matrix(W, "W")
-    column = as_vectors(bias, W.shape[0], "bias")
-    if column.ndim != 1:
-        raise BadInput(f"bias: expected one number a row of W, got shape {column.shape}; flatten it")
+    column = as_vector(bias, W.shape[0], "bias")
     stored = max(map(_stored, (W.dtype, as_real(bias, "bias").dtype)), key=lambda name: SPACINGS[name])  # the coarser
     return stored_as(np.column_stack([W, column]), stored)
 
