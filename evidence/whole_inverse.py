@@ -19,6 +19,7 @@ from vsbook.inversion.naturalness import nearest
 from vsbook.inversion.newton import STARTS, invert, starting_images
 from vsbook.inversion.polytopes import EXACT, affine_piece, pattern, walk
 from vsbook.ledger import Measurement
+from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.data import Images
 from vsbook.networks.outputs import logits
 
@@ -151,7 +152,7 @@ def one_step_errors(seed: int, targets, starts) -> np.ndarray:
     chain = Chain.of(trained(RELU, seed))
     pieces = [affine_piece(chain, pattern(chain, start)) for start in starts]
     rows = zip(targets, starts, pieces, strict=True)
-    images = [x + np.linalg.pinv(piece.A) @ (t - piece.A @ x - piece.c) for t, x, piece in rows]
+    images = [x + FourSubspaces.of(piece.A).pinv(t - piece.A @ x - piece.c) for t, x, piece in rows]
     return np.linalg.norm(chain(np.array(images)) - targets, axis=1) / np.linalg.norm(targets, axis=1)
 
 

@@ -24,6 +24,7 @@ from vsbook.checks import BadInput, as_real, as_vector, instance_of, number
 from vsbook.inversion.chains import Chain, Step
 from vsbook.linalg.activations import Activation
 from vsbook.linalg.exact import Exact
+from vsbook.shown import Shown
 
 __all__ = ["OutOfRange", "Separation", "as_box", "check_certificate", "error_bounds"]
 
@@ -55,8 +56,8 @@ class OutOfRange:
     distance: float
 
 
-@dataclass(frozen=True)
-class Separation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Separation(Shown):
     """Vectors v_1 ... v_L, one for each layer, that part the target from all outputs of images in the box.
 
     The claim: each image's output differs from the target by more than `distance` in at least one number.

@@ -26,12 +26,13 @@ from vsbook.linalg.activations import (
 from vsbook.linalg.subspaces import FourSubspaces, stored_as
 from vsbook.networks.layers import NamedWeights, named_weights, uncompiled
 from vsbook.networks.outputs import refuse_training
+from vsbook.shown import Shown
 
 __all__ = ["Chain", "Step"]
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
+@dataclass(frozen=True, eq=False, repr=False)
+class Step(Shown):
     """One layer, Out = f(W x + b): its dotted name in the network, W (m, n) and b (m,) in float64, and f.
 
     `dtype` names the type in which W was stored, if it was another: its digits decide the rank, see
@@ -62,8 +63,8 @@ class Step:
         return z
 
 
-@dataclass(frozen=True, eq=False)
-class Chain:
+@dataclass(frozen=True, eq=False, repr=False)
+class Chain(Shown):
     """Layers one after the other. Images are flattened: (N, inputs) in, (N, outputs) out."""
 
     steps: tuple[Step, ...]

@@ -15,6 +15,7 @@ from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.data import Images, class_averages
 from vsbook.networks.layers import named_weights
 from vsbook.networks.outputs import Outputs, output_statistics, refuse_training
+from vsbook.shown import Shown
 
 __all__ = [
     "READINGS",
@@ -85,8 +86,8 @@ def lowest_quarter(distances: Float[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]
     return distances <= np.percentile(distances, QUARTER)
 
 
-@dataclass(frozen=True, eq=False)
-class Starts:
+@dataclass(frozen=True, eq=False, repr=False)
+class Starts(Shown):
     """Images for each class by the name of their recipe, and how far their outputs are from the ideal ones.
 
     Fields:
@@ -213,7 +214,8 @@ def _nearest_in_features(model: nn.Module, outputs: Outputs, reading: str) -> In
     layer = named_weights(model)[outputs.head]
     bias = 0.0 if layer.bias is None else layer.bias
     targets = ideal_outputs(outputs.before, reading) - bias
-    back = np.linalg.pinv(layer.weight.astype(float) @ layer.weight.T.astype(float), hermitian=True)
+    S = FourSubspaces.of(layer.weight)
+    back = (S.column_space / S.singular_values[: S.rank] ** 2) @ S.column_space.T
     z = outputs.before - bias
     return np.array([(outputs.energies + (t - 2 * z) @ back @ t).argmin() for t in targets])
 

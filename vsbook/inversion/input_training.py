@@ -19,6 +19,7 @@ from vsbook.checks import BadInput, as_real, as_rows, instance_of, number, one_o
 from vsbook.inversion.ideal import as_targets, distances_to
 from vsbook.inversion.naturalness import nearest
 from vsbook.networks.outputs import output_statistics, type_in_eval_mode
+from vsbook.shown import Shown
 
 __all__ = ["PRIORS", "Descent", "InBox", "Trained", "descend", "differentiable", "finite_arrays", "train_input"]
 
@@ -63,8 +64,8 @@ class InBox:
         whole_number(self.steps, "steps", 1)
 
 
-@dataclass(frozen=True, eq=False)
-class Trained:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trained(Shown):
     """What training the input made of k images.
 
     Fields:

@@ -13,14 +13,15 @@ from jaxtyping import Bool, Float, Int
 from vsbook.checks import BadInput, as_rows, instance_of, number, one_of
 from vsbook.inversion.chains import Chain, Step
 from vsbook.linalg.lengths import lengths, lengths_or_one, relative_lengths
+from vsbook.shown import Shown
 
 __all__ = ["ErrorBudget", "LayerwiseInverse", "error_budget", "invert_layers"]
 
 PRECISIONS = {"float64": np.float64, "float32": np.float32}
 
 
-@dataclass(frozen=True)
-class LayerwiseInverse:
+@dataclass(frozen=True, eq=False, repr=False)
+class LayerwiseInverse(Shown):
     """What equation (5) makes of N outputs of a chain of L layers; columns stand in the order of the layers.
 
     `outside` counts the values of a layer's output that its activation never takes, `depth` is how far the farthest of
@@ -118,8 +119,8 @@ def _pinv(step: Step, z: np.ndarray, dtype: type) -> np.ndarray:
     return _rounded(x, dtype)
 
 
-@dataclass(frozen=True)
-class ErrorBudget:
+@dataclass(frozen=True, eq=False, repr=False)
+class ErrorBudget(Shown):
     """Relative errors of each layer's input, on the way back in float32, for N outputs and L layers in their order.
 
     `measured` is the difference from float64. `worst` is what the norm of the layer's inverse map allows, `typical`

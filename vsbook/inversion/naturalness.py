@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vsbook.checks import BadInput, as_real, as_rows
+from vsbook.shown import Shown
 
 __all__ = ["Naturalness", "low_frequency_share", "naturalness", "nearest", "total_variation"]
 
@@ -95,8 +96,8 @@ def _nearest_rows(images: np.ndarray, among: np.ndarray, half: np.ndarray) -> np
     return np.concatenate([(half - block @ among.T).argmin(axis=1) for block in blocks])
 
 
-@dataclass(frozen=True, eq=False)
-class Naturalness:
+@dataclass(frozen=True, eq=False, repr=False)
+class Naturalness(Shown):
     """How far images are from the nearest training image, beside images that nobody made up.
 
     Fields:

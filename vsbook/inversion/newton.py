@@ -19,6 +19,7 @@ from vsbook.checks import BadInput, as_real, as_rows, instance_of, number, one_o
 from vsbook.linalg.lengths import lengths, lengths_or_one
 from vsbook.networks.data import CLASSES, Images, class_averages
 from vsbook.networks.outputs import logits, refuse_moods, refuse_training
+from vsbook.shown import Shown
 
 __all__ = ["STARTS", "Preimages", "invert", "starting_images"]
 
@@ -28,8 +29,8 @@ NUDGES, NUDGE = 3, 2.0**-50  # copies of a network that show how rounding moves 
 STARTS = ("class average", "nearest training image", "another digit")
 
 
-@dataclass(frozen=True)
-class Preimages:
+@dataclass(frozen=True, eq=False, repr=False)
+class Preimages(Shown):
     """Images that a network maps to given outputs, or as near as the steps came.
 
     `images` have the shape of the starts and the unit of pixels. `converged`: whether the output was reached, and is

@@ -19,6 +19,7 @@ from vsbook.inversion.chains import Chain
 from vsbook.linalg.exact import Exact
 from vsbook.linalg.lengths import relative_lengths
 from vsbook.linalg.subspaces import FourSubspaces
+from vsbook.shown import Shown
 
 __all__ = ["Certificate", "Piece", "PieceInverse", "Walk"]
 __all__ += ["affine_piece", "check_infeasible", "invert_in_pattern", "pattern", "walk"]
@@ -32,8 +33,8 @@ RATIO = 1000  # the largest denominator of numbers that are taken to be in small
 WIDE = 1e6  # an image of 784 pixels in [0, 1] is at most 28 long: a certificate that excludes more than this counts
 
 
-@dataclass(frozen=True)
-class Piece:
+@dataclass(frozen=True, eq=False, repr=False)
+class Piece(Shown):
     """The network on one polytope: F(x) = A x + c wherever G x <= h, one inequality for each unit that bends."""
 
     A: Float[np.ndarray, "m n"]
@@ -42,8 +43,8 @@ class Piece:
     h: Float[np.ndarray, " K"]
 
 
-@dataclass(frozen=True)
-class Certificate:
+@dataclass(frozen=True, eq=False, repr=False)
+class Certificate(Shown):
     r"""Farkas' answer to why no image of one pattern has the target as its output.
 
     Multipliers $y \ge 0$ (`units`) and $\lambda$ (`outputs`) with $y^\top G + \lambda^\top A = 0$ and
@@ -55,8 +56,8 @@ class Certificate:
     outputs: Float[np.ndarray, " m"]
 
 
-@dataclass(frozen=True)
-class PieceInverse:
+@dataclass(frozen=True, eq=False, repr=False)
+class PieceInverse(Shown):
     """The image of a pattern nearest to the start that has the target as output; or a certificate; or neither.
 
     `image` with its relative forward `error` and its `distance` from the start, both infinite where it is None.
@@ -240,8 +241,8 @@ def check_infeasible(chain: Chain, pattern, target, certificate: Certificate) ->
     return math.sqrt(min(gap * gap / square, Fraction(1e300))) * (1 - 1e-12)  # rounded downwards
 
 
-@dataclass(frozen=True)
-class Walk:
+@dataclass(frozen=True, eq=False, repr=False)
+class Walk(Shown):
     """A way from polytope to polytope towards an image of the target.
 
     `image`: where it ended, with its relative forward `error` and its `distance` from the start; `converged`: whether

@@ -18,6 +18,7 @@ from vsbook.inversion.certificates import OutOfRange, Separation, as_box, check_
 from vsbook.inversion.chains import Chain, Step
 from vsbook.inversion.relaxations import nearest_output
 from vsbook.linalg.activations import Activation
+from vsbook.shown import Shown
 
 __all__ = ["Reach", "Trace", "reach", "trace_back"]
 
@@ -27,8 +28,8 @@ FAR = 1e9  # stands for infinity in a linear programme
 SHARES = 1 - 1e-9, 1 - 1e-6, 0.999, 0.99, 0.9, 0.5  # of a distance that floats claim, to stand an exact check
 
 
-@dataclass(frozen=True)
-class Reach:
+@dataclass(frozen=True, eq=False, repr=False)
+class Reach(Shown):
     """What is known of one target.
 
     `answer` is 'yes': `image` lies in the box, and its output is within `tolerance` of the target, in float64 and in
@@ -45,8 +46,8 @@ class Reach:
     tolerance: float
 
 
-@dataclass(frozen=True)
-class Trace:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace(Shown):
     """A target taken back layer by layer, the last layer first, as far as it goes.
 
     Each `Reach` is of one layer: its `image` is the layer's input. If the last of them isn't a 'yes', its answer is

@@ -18,6 +18,7 @@ from scipy.optimize import linprog
 from vsbook.checks import BadInput
 from vsbook.inversion.chains import Step
 from vsbook.linalg.activations import Activation
+from vsbook.shown import Shown
 
 __all__ = ["Relaxed", "nearest_output"]
 
@@ -29,8 +30,8 @@ PREPARED = 4e-6
 ITERATIONS = 10  # of the solver, for each row and column: it takes one or two, or turns in a circle
 
 
-@dataclass(frozen=True)
-class Relaxed:
+@dataclass(frozen=True, eq=False, repr=False)
+class Relaxed(Shown):
     """An answer of `nearest_output`: dual vectors, one a layer, the least e, and the image."""
 
     multipliers: tuple[Float[np.ndarray, " m"], ...]

@@ -19,6 +19,7 @@ from vsbook.inversion.ideal import as_targets
 from vsbook.inversion.input_training import Descent, descend, differentiable, finite_arrays
 from vsbook.networks.layers import hooked
 from vsbook.networks.outputs import output_statistics, type_in_eval_mode
+from vsbook.shown import Shown
 
 __all__ = ["BatchNorm", "Copies", "copies_in_training_mode", "train_copies"]
 
@@ -45,8 +46,8 @@ class BatchNorm:
     moved: float
 
 
-@dataclass(frozen=True, eq=False)
-class Copies:
+@dataclass(frozen=True, eq=False, repr=False)
+class Copies(Shown):
     """A batch of identical copies of one image in training mode, beside the image in eval mode.
 
     Fields:

@@ -14,6 +14,7 @@ import scipy.special
 from jaxtyping import Bool, Float
 
 from vsbook.checks import BadInput, as_real, number
+from vsbook.shown import Shown
 
 __all__ = [
     "Activation",
@@ -32,8 +33,8 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.673263242354377284
 TINY = np.nextafter(0.0, 1.0)  # the smallest number above 0
 
 
-@dataclass(frozen=True)
-class Inverse:
+@dataclass(frozen=True, eq=False, repr=False)
+class Inverse(Shown):
     """f^-1 of an array: its values, and which elements have none.
 
     `outside` marks elements that the function never takes; `depth` says how far they lie beyond its range (0 on a

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from vsbook.checks import BadInput, as_matrix, instance_of, one_of, whole_number
 from vsbook.linalg.nullmodel import STATISTICS, NullTest, holm, nothing_to_test, p_value, spectrum_test
+from vsbook.shown import Shown
 
 __all__ = ["SpectrumTests", "spectrum_tests"]
 
@@ -22,8 +23,8 @@ WIDEST = 64  # columns of these: the inner products of 64 x 64 pieces take 128 M
 SQUARED = 1e-4  # smallest over largest eigenvalue of a Gram matrix, above which squaring loses four digits at most
 
 
-@dataclass(frozen=True)
-class SpectrumTests:
+@dataclass(frozen=True, eq=False, repr=False)
+class SpectrumTests(Shown):
     """The tests by name, their p-values adjusted together by `holm`, and `skipped`: what was not tested, and why."""
 
     tests: dict[str, NullTest]

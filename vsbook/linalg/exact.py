@@ -9,11 +9,13 @@ from fractions import Fraction
 import numpy as np
 from jaxtyping import Float
 
+from vsbook.shown import Shown
+
 __all__ = ["Exact"]
 
 
-@dataclass(frozen=True)
-class Exact:
+@dataclass(frozen=True, eq=False, repr=False)
+class Exact(Shown):
     """An array of numbers n 2^e, with n Python's whole numbers, of any size, and one exponent for all."""
 
     whole: np.ndarray

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from vsbook.checks import BadInput, as_matrix, as_real, as_vector, as_vectors, instance_of, number, one_of, whole_number
 from vsbook.linalg.subspaces import FourSubspaces
+from vsbook.shown import Shown
 
 __all__ = [
     "STATISTICS",
@@ -228,8 +229,8 @@ def _strength(spectra) -> Float[np.ndarray, "*batch"]:
 STATISTICS = {"sphericity": sphericity, "condition number": condition_number, "strength of the first": _strength}
 
 
-@dataclass(frozen=True)
-class NullTest:
+@dataclass(frozen=True, eq=False, repr=False)
+class NullTest(Shown):
     """A statistic of a matrix beside its sampled null, and the p-value: the chance of as much without structure."""
 
     statistic: str
@@ -333,8 +334,8 @@ def holm(p_values) -> Float[np.ndarray, " k"]:
     return adjusted
 
 
-@dataclass(frozen=True)
-class Identifiability:
+@dataclass(frozen=True, eq=False, repr=False)
+class Identifiability(Shown):
     """How well single right singular vectors are determined, over matrices that should agree (one a seed).
 
     `gaps` (matrices, k): distance of each singular value to its nearest neighbour, over their root mean square.

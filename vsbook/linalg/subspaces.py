@@ -12,6 +12,7 @@ from jaxtyping import Float
 from scipy.linalg.lapack import dormqr
 
 from vsbook.checks import BadInput, as_matrix, as_real, as_vector, as_vectors, number, one_of
+from vsbook.shown import Shown
 
 __all__ = [
     # rank
@@ -124,8 +125,8 @@ def numerical_rank(A, tol: float | None = None) -> int:
     return FourSubspaces.of(A, tol).rank
 
 
-@dataclass(frozen=True)
-class EnergySplit:
+@dataclass(frozen=True, eq=False, repr=False)
+class EnergySplit(Shown):
     r"""$\|x\|^2 = \|p\|^2 + \|x - p\|^2$, one number a vector: what a subspace holds of x and what it leaves.
 
     Fields have the unit of x squared and the shape of the batch.
@@ -154,7 +155,7 @@ def _energy(x) -> Float[np.ndarray, "*batch"]:
     return np.asarray(np.sum(x * x, axis=-1))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FourSubspaces:
     r"""The four fundamental subspaces of a matrix, $A = U \Sigma V^\top$, factored once.
 
@@ -206,6 +207,18 @@ class FourSubspaces:
             tol = number(tol, "tol")
             rank = np.count_nonzero(singular_values > tol)
         return cls(U, singular_values, Vh, int(rank), tol)
+
+    def __repr__(self) -> str:
+        """What one wants to see in a shell.
+
+        >>> FourSubspaces.of([[3, 0, 0], [0, 1, 0]])
+        FourSubspaces(shape (2, 3), rank 2, condition number 3, nullity 1, left nullity 0)
+        """
+        (m, n), r = self.shape, self.rank
+        return (
+            f"FourSubspaces(shape {m, n}, rank {r}, condition number {self.condition_number:.4g}, "
+            f"nullity {n - r}, left nullity {m - r})"
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -308,8 +321,8 @@ def _complement(basis: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n n-r"]:
     return dormqr("L", "N", reflectors, scales, last, 64 * (n - r), overwrite_c=True)[0]
 
 
-@dataclass(frozen=True)
-class NeuronProjection:
+@dataclass(frozen=True, eq=False, repr=False)
+class NeuronProjection(Shown):
     """What one neuron's weight vector holds of x, and what it ignores. Fields follow the batch of x."""
 
     projection: Float[np.ndarray, "*batch n"]

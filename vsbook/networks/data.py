@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from vsbook.checks import BadInput, as_real, existing_file, one_of, whole_number
+from vsbook.shown import Shown
 
 __all__ = ["CLASSES", "Images", "Mnist", "Split", "class_averages", "mnist", "mnist_split"]
 
@@ -28,8 +29,8 @@ MNIST_FILES = {
 }
 
 
-@dataclass(frozen=True)
-class Images:
+@dataclass(frozen=True, eq=False, repr=False)
+class Images(Shown):
     """Flattened images with their labels. Pixels run from 0 (paper) to 1 (ink), rows of the image one after another."""
 
     images: Float[np.ndarray, "N 784"]
@@ -52,8 +53,8 @@ class Images:
         return self.images[self.labels == one_of(digit, range(CLASSES), "digit")]
 
 
-@dataclass(frozen=True)
-class Mnist:
+@dataclass(frozen=True, eq=False, repr=False)
+class Mnist(Shown):
     """The four files as they are: 60,000 training and 10,000 test images of 28 x 28 bytes, and their digits."""
 
     train_images: UInt8[np.ndarray, "60000 28 28"]
@@ -67,8 +68,8 @@ class Mnist:
         return _ready(self.test_images, self.test_labels)
 
 
-@dataclass(frozen=True)
-class Split:
+@dataclass(frozen=True, eq=False, repr=False)
+class Split(Shown):
     """The paper's recipe: 50,000 images to train on, 10,000 more held back, and the 10,000 test images."""
 
     train: Images

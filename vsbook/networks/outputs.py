@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from vsbook.checks import BadInput, as_real, instance_of
 from vsbook.networks.layers import CONVOLUTIONS, hooked
+from vsbook.shown import Shown
 
 __all__ = [
     "Outputs",
@@ -213,8 +214,8 @@ def logits(model: nn.Module, images) -> torch.Tensor:
     return _a_row_for_each(values)
 
 
-@dataclass(frozen=True, eq=False)
-class Outputs:
+@dataclass(frozen=True, eq=False, repr=False)
+class Outputs(Shown):
     """What a network says of N images, kept from one pass: all that the search for ideal images needs of them.
 
     Fields:

@@ -35,6 +35,7 @@ from vsbook.checks import (
 from vsbook.networks.data import ASSETS, MNIST_FILES, Images, Split, read_checked
 from vsbook.networks.models import NETWORKS, create
 from vsbook.networks.outputs import as_tensor, in_mode, logits
+from vsbook.shown import Shown
 
 __all__ = [
     "PAPER",
@@ -325,8 +326,8 @@ def _shipped(folder: str, name: str) -> Path:
     return path
 
 
-@dataclass(frozen=True)
-class Kernels:
+@dataclass(frozen=True, eq=False, repr=False)
+class Kernels(Shown):
     """Weights (outputs, inputs, 3, 3) of one convolution before and after training."""
 
     initial: Float[np.ndarray, "64 64 3 3"]
