@@ -11,9 +11,9 @@ from torch import nn
 
 from benchmarks.pairs import ratio
 from vsbook.inversion.ideal import BATCH, ideal_outputs, nearest_outputs
+from vsbook.networks.checkpoints import load
 from vsbook.networks.data import mnist_split
 from vsbook.networks.outputs import output_statistics
-from vsbook.networks.training import load
 
 NETWORKS = {"fcnn1": (50_000, 5_000, 1), "fcnn5": (50_000, 5_000, 1), "resnet18": (1_000, 20, 32)}
 READING = "own minima"

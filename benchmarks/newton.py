@@ -13,9 +13,9 @@ from torch import nn
 
 from benchmarks.pairs import ratio
 from vsbook.inversion.newton import BATCH, STARTS, invert, starting_images
+from vsbook.networks.checkpoints import load
 from vsbook.networks.data import mnist_split
 from vsbook.networks.outputs import logits
-from vsbook.networks.training import load
 
 NETWORKS = ("fcnn1", "fcnn5", "fcnn5_leaky_relu")
 MANY, FEW = 1000, 50

@@ -20,10 +20,10 @@ from evidence.invertible import VARIANTS
 from evidence.networks import checkpoint_path, observations_path
 from evidence.observe import write
 from vsbook.ledger import Measurement
+from vsbook.networks.checkpoints import load, load_checkpoint
 from vsbook.networks.coupling import Invertible, jacobians
 from vsbook.networks.data import ASSETS, Images, mnist, mnist_split
 from vsbook.networks.outputs import logits
-from vsbook.networks.training import load, load_checkpoint
 
 SEEDS = range(3)
 JACOBIANS, FEWER = 200, 20  # test images, for the two networks that ship and for the others; each takes a second

@@ -22,10 +22,10 @@ from vsbook.linalg.nullmodel import (
     spectrum_test,
 )
 from vsbook.linalg.subspaces import FourSubspaces
+from vsbook.networks.checkpoints import load_kernels
 from vsbook.networks.data import mnist
 from vsbook.networks.layers import capture, named_weights
 from vsbook.networks.outputs import logits
-from vsbook.networks.training import load_kernels
 
 RESNET, CONTROL = "resnet18", "resnet18-small-start"
 LAYER = VARIANTS[RESNET].layer

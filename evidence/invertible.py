@@ -21,11 +21,13 @@ from tqdm import tqdm
 from evidence.networks import checkpoint_path
 from evidence.observe import rounded_to_half
 from evidence.train import write_checksums
-from vsbook.checks import one_of, write_beside
+from vsbook.checks import one_of
+from vsbook.files import write_beside
+from vsbook.networks.checkpoints import save_checkpoint
 from vsbook.networks.coupling import Invertible
 from vsbook.networks.data import ASSETS, Images, mnist_split
 from vsbook.networks.models import create
-from vsbook.networks.training import evaluate, provenance, save_checkpoint
+from vsbook.networks.training import evaluate, provenance
 
 
 @dataclass(frozen=True)

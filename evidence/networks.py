@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from vsbook.networks.checkpoints import load_checkpoint
 from vsbook.networks.data import ASSETS, Split, mnist_split
 from vsbook.networks.models import NETWORKS, create
-from vsbook.networks.training import PAPER, Recipe, load_checkpoint
+from vsbook.networks.training import PAPER, Recipe
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 LARGEST_SHIFT = 3

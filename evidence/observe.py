@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from evidence.networks import LAYERS, VARIANTS, initial, observations_path, split_for, trained
-from vsbook.checks import write_beside
+from vsbook.files import write_beside
 from vsbook.linalg.kernels import convolution_matrix, flattened_kernels
 from vsbook.linalg.nullmodel import holm, sampled_bases, spectrum_test
 from vsbook.linalg.subspaces import FourSubspaces

@@ -16,13 +16,13 @@ from tqdm import tqdm
 
 from evidence.common import inputs, seeds
 from evidence.networks import trained
-from vsbook.checks import write_beside
+from vsbook.files import write_beside
 from vsbook.inversion.ideal import READINGS, Starts, distances_to, lowest_quarter, start_images
 from vsbook.inversion.input_training import Descent, InBox, Trained, train_input
 from vsbook.inversion.training_mode import copies_in_training_mode, train_copies
+from vsbook.networks.checkpoints import load_checkpoint
 from vsbook.networks.data import Images, class_averages, mnist_split
 from vsbook.networks.outputs import output_statistics
-from vsbook.networks.training import load_checkpoint
 
 PAPER_READING, CODE_READING = READINGS
 NETWORKS = ("fcnn1", "fcnn5", "resnet18")

@@ -15,9 +15,10 @@ from platformdirs import user_cache_path
 
 from evidence.networks import VARIANTS, checkpoint_path, initial, kernels_path, observations_path, recipe, split_for
 from evidence.observe import observe, rounded_to_half
-from vsbook.checks import write_beside
+from vsbook.files import write_beside
+from vsbook.networks.checkpoints import save_checkpoint, save_kernels
 from vsbook.networks.data import ASSETS
-from vsbook.networks.training import evaluate, fit, provenance, save_checkpoint, save_kernels
+from vsbook.networks.training import evaluate, fit, provenance
 
 
 def train(name: str, seed: int) -> None:

@@ -86,19 +86,8 @@ def test_matplotlib_in_one_room_torch_only_above():
     found = {room: set(imports(ROOT / f"{MODULES[room].replace('.', '/')}.py")) for room in ROOMS}
     assert [room for room in ROOMS if "matplotlib" in found[room]] == ["plots"]
     assert {room for room in ROOMS if "torch" in found[room]} == {
-        *(
-            "chains",
-            "coupling",
-            "draws",
-            "ideal",
-            "input_training",
-            "layers",
-            "models",
-            "newton",
-            "outputs",
-            "training",
-        ),
-        "training_mode",
+        *("checkpoints", "coupling", "draws", "layers", "models", "outputs", "training"),
+        *("chains", "ideal", "input_training", "newton", "training_mode"),
     }
 
 
@@ -126,6 +115,7 @@ def test_a_wing_offers_what_its_rooms_make_public(wing):
 # Rooms, and names in rooms, that serve other rooms alone.
 INSIDE = {"bounded", "relaxations", "as_box", "error_bounds"}
 INSIDE |= {"hooked", "as_tensor", "in_mode", "refuse_moods", "refuse_training", "type_in_eval_mode"}
+INSIDE |= {"packed", "read_tensors", "save_kernels", "shareable"}
 INSIDE |= {"as_targets", "descend", "differentiable", "finite_arrays"}
 
 
@@ -177,8 +167,12 @@ NO_EXAMPLE = {
     "ledger.verdict": "its value changes with the results",
     "training.evaluate": "needs a trained network; test_fitting has it",
     "training.fit": "it trains; test_fitting has it",
-    "training.load_checkpoint": "it reads a file; `training.load` shows it",
-    "training.save_checkpoint": "it writes a file",
+    "checkpoints.load_checkpoint": "it reads a file; `checkpoints.load` shows it",
+    "checkpoints.packed": "its bytes say little; test_checkpoints has them",
+    "checkpoints.read_tensors": "it reads a file; `checkpoints.load` shows it",
+    "checkpoints.save_checkpoint": "it writes a file",
+    "checkpoints.save_kernels": "it writes a file",
+    "training.provenance": "needs a trained network; test_checkpoints has it",
 }
 
 
@@ -198,7 +192,6 @@ def test_every_public_name_is_listed_and_exists(room):
     helpers = {
         "cli": {"train", "ledger"},  # commands
         "data": {"read_checked"},
-        "training": {"provenance", "save_kernels"},
     }
     assert defined - listed == helpers.get(room, set())
 
@@ -213,7 +206,7 @@ def trivial(function):
     return len(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0].body) <= 2
 
 
-DRAWN = ("plots.", "checks.")  # pictures have no text to show; the checks are the errors of all the others
+DRAWN = ("plots.", "checks.", "files.")  # pictures have no text to show; the checks are the errors of all the others
 FUNCTIONS = [name for name, thing in PUBLIC.items() if inspect.isfunction(thing) and not name.startswith(DRAWN)]
 
 
@@ -243,7 +236,7 @@ def test_the_examples_are_there():
     counts = {room: doctest.testmod(importlib.import_module(MODULES[room])).attempted for room in ROOMS}
     assert all(
         counts[room] > 0
-        for room in ("subspaces", "kernels", "nullmodel", "data", "models", "layers", "training", "ledger")
+        for room in ("subspaces", "kernels", "nullmodel", "data", "models", "layers", "checkpoints", "ledger")
     )
 
 

@@ -24,7 +24,7 @@ from vsbook.inversion import layerwise
 from vsbook.inversion.chains import Chain
 from vsbook.linalg import activations, arrangement, kernels, nullmodel, subspaces
 from vsbook.linalg.subspaces import FourSubspaces
-from vsbook.networks import data, layers, models, outputs, training
+from vsbook.networks import checkpoints, data, layers, models, outputs, training
 
 ROOT = Path(ledger.__file__).parent.parent
 S = FourSubspaces.of([[1.0, 2, 3], [4, 5, 6]])
@@ -321,16 +321,16 @@ REFUSED = {
     **{f"MNIST in {f!r}": lambda f=f: data.mnist(f) for f in ("/nowhere", None, Path("/"), 3, ["a"])},
     # networks and layers
     **{f"network {n!r}": lambda n=n: models.create(n, 0) for n in ("vgg", "", None, 3, ["fcnn1"], {}, np.ones(2))},
-    **{f"load {n!r}": lambda n=n: training.load(n) for n in ("vgg", None, ["fcnn1"], "../fcnn1")},
+    **{f"load {n!r}": lambda n=n: checkpoints.load(n) for n in ("vgg", None, ["fcnn1"], "../fcnn1")},
     **{
-        f"kernels of {run!r} {seed!r}": lambda run=run, seed=seed: training.load_kernels(run, seed)
+        f"kernels of {run!r} {seed!r}": lambda run=run, seed=seed: checkpoints.load_kernels(run, seed)
         for run, seed in [
             *[("vgg", 0), ("fcnn1", 0), (None, 0), (["resnet18"], 0), ("../resnet18", 0), ("", 0)],
             *[("resnet18", s) for s in (-1, 3, None, "0", 1.5, True)],
         ]
     },
     **{
-        f"checkpoint at {p!r}": lambda p=p: training.load_checkpoint(p)
+        f"checkpoint at {p!r}": lambda p=p: checkpoints.load_checkpoint(p)
         for p in (None, 3, "/nowhere", "/", b"\0", "x" * 300)
     },
     **{f"weights of {m!r}": lambda m=m: layers.named_weights(m) for m in (None, "fcnn1", nn.Linear, {"a": 1})},
@@ -397,10 +397,10 @@ REFUSED = {
     "logits of nothing": lambda: outputs.logits(None, np.ones((2, 784))),
     "logits without weights": lambda: outputs.logits(Silent(), np.ones((2, 784))),
     "evaluate arrays": lambda: training.evaluate(models.create("fcnn1", 0), np.ones((2, 784))),
-    "save nothing": lambda: training.save_checkpoint("/tmp/x", None, {}),
-    "save a header of numbers": lambda: training.save_checkpoint("/tmp/x", models.create("fcnn1", 0), {"seed": 0}),
-    "save without header": lambda: training.save_checkpoint("/tmp/x", models.create("fcnn1", 0), None),
-    "save where nothing can be": lambda: training.save_checkpoint("/dev/null/x", models.create("fcnn1", 0), {}),
+    "save nothing": lambda: checkpoints.save_checkpoint("/tmp/x", None, {}),
+    "save a header of numbers": lambda: checkpoints.save_checkpoint("/tmp/x", models.create("fcnn1", 0), {"seed": 0}),
+    "save without header": lambda: checkpoints.save_checkpoint("/tmp/x", models.create("fcnn1", 0), None),
+    "save where nothing can be": lambda: checkpoints.save_checkpoint("/dev/null/x", models.create("fcnn1", 0), {}),
     # the ledger
     **{
         f"{door.__name__} {claim!r}": lambda door=door, claim=claim: door(claim)

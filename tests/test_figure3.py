@@ -10,10 +10,10 @@ from evidence.observe_inputs import CODE_READING, COMMON, PAPER_READING, figure3
 from vsbook.inversion.ideal import distances_to
 from vsbook.inversion.input_training import Descent, train_input
 from vsbook.inversion.training_mode import copies_in_training_mode
+from vsbook.networks.checkpoints import load
 from vsbook.networks.data import Images, class_averages, mnist_split
 from vsbook.networks.models import create
 from vsbook.networks.outputs import logits
-from vsbook.networks.training import load
 
 
 @pytest.fixture(scope="module")

@@ -245,7 +245,7 @@ MUTANTS = {
         fitting("a_training_survives_what_comes_after_it"),
     ),
     "keys in random order": Mutant(
-        "training",
+        "checkpoints",
         "json.dumps(header, sort_keys=True)",
         "json.dumps(header)",
         checkpoints("saved_twice_it_is_the_same_bytes"),
@@ -263,7 +263,7 @@ MUTANTS = {
         fitting("ctrl_c_in_the_midst_of_a_step_waits_for_its_end"),
     ),
     "a checkpoint of another network": Mutant(
-        "training",
+        "checkpoints",
         "(network or found) != found:",
         "False:",
         checkpoints("a_spoiled_checkpoint_is_one_line[another network]"),
@@ -501,19 +501,19 @@ MUTANTS = {
         ["tests/networks/test_models.py::test_resnet18_is_torchvisions_with_another_stem"],
     ),
     "fractions of batches": Mutant(
-        "training",
+        "checkpoints",
         "t.is_floating_point() == (name in counts)",
         "not t.is_floating_point() and name not in counts",
         checkpoints("whole_numbers_and_floats_keep_their_places[bn1.num_batches_tracked-torch.float32]"),
     ),
     "kernels not looked at": Mutant(
-        "training",
+        "checkpoints",
         "    read_checked(path, sums[one_of(path.name, sums, str(listed))])\n",
         "",
         checkpoints("damaged_kernels_are_refused[one bit]"),
     ),
     "before taken for after": Mutant(
-        "training",
+        "checkpoints",
         'Kernels(tensors["initial"].numpy(), tensors["trained"].numpy())',
         'Kernels(tensors["trained"].numpy(), tensors["initial"].numpy())',
         checkpoints("kernels_come_back_as_they_were_saved"),

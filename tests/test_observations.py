@@ -14,11 +14,12 @@ from vsbook.inversion.reachability import reach
 from vsbook.linalg.kernels import flattened_kernels
 from vsbook.linalg.nullmodel import holm
 from vsbook.linalg.subspaces import FourSubspaces
+from vsbook.networks.checkpoints import RUNS, load, load_kernels
 from vsbook.networks.data import mnist, mnist_split
 from vsbook.networks.draws import ROUNDING
 from vsbook.networks.layers import named_weights
 from vsbook.networks.outputs import logits
-from vsbook.networks.training import PAPER, RUNS, evaluate, load, load_kernels
+from vsbook.networks.training import PAPER, evaluate
 
 LAYER = VARIANTS["resnet18"].layer
 

@@ -14,7 +14,7 @@ from evidence import figure1
 from evidence.measure import measurements
 from vsbook import ledger
 from vsbook.ledger import VERDICTS, claims, judge, result
-from vsbook.networks.training import RUNS
+from vsbook.networks.checkpoints import RUNS
 
 ROOT = Path(ledger.__file__).parent.parent
 CLAIMS = claims()

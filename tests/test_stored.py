@@ -13,8 +13,8 @@ from vsbook.inversion.chains import Chain, Step
 from vsbook.inversion.layerwise import error_budget, invert_layers
 from vsbook.linalg.activations import identity
 from vsbook.linalg.subspaces import SPACINGS, FourSubspaces, absorb_bias, numerical_rank, rank_tolerance, stored_as
+from vsbook.networks.checkpoints import load
 from vsbook.networks.layers import named_weights
-from vsbook.networks.training import load
 
 TYPES = {name: getattr(torch, name) for name in SPACINGS}
 NARROW = ("float16", "bfloat16")

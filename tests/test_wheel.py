@@ -141,7 +141,7 @@ def test_a_network_and_the_data(bare, tmp_path):
 @pytest.mark.parametrize(
     ("package", "use"),
     [
-        ("freia", "from vsbook.networks.training import load; load('invertible')"),
+        ("freia", "from vsbook.networks import load; load('invertible')"),
         ("ipywidgets", "from vsbook import plots; plots.with_alt(plots.plt.figure(), 'nothing')"),
     ],
 )

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from vsbook import ledger
-from vsbook.checks import write_beside
+from vsbook.files import write_beside
 from vsbook.linalg.subspaces import FourSubspaces
+from vsbook.networks.checkpoints import load
 from vsbook.networks.data import mnist
 from vsbook.networks.layers import named_weights
-from vsbook.networks.training import load
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "book" / "images" / "thesis.png"

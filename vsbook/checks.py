@@ -1,10 +1,8 @@
 """What every public door asks of its input: one error that says what was expected, what came, what to do."""
 
 import difflib
-import os
 from collections.abc import Hashable, Mapping
 from numbers import Integral, Real
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -16,13 +14,10 @@ __all__ = [
     "as_rows",
     "as_vector",
     "as_vectors",
-    "existing_file",
     "instance_of",
     "number",
     "one_of",
-    "shareable",
     "whole_number",
-    "write_beside",
 ]
 
 
@@ -162,13 +157,6 @@ def as_rows(values, length: int | None, name: str, lone: bool = True) -> Float[n
     return rows
 
 
-def shareable(array: np.ndarray) -> np.ndarray:
-    """The array itself, or a copy of it, that torch can share: native, in C order, writable."""
-    forwards = min(array.strides, default=0) >= 0  # an axis of length 1 counts as in C order even backwards
-    plain = forwards and array.dtype.isnative and array.flags.c_contiguous and array.flags.writeable
-    return array if plain else array.astype(array.dtype.newbyteorder("="), order="C")
-
-
 def one_of(choice: str, choices, name: str) -> str:
     """`choice` if it is among `choices`, or `BadInput` that lists them (of many, the nearest)."""
     if not isinstance(choice, Hashable) or choice not in choices:
@@ -199,36 +187,3 @@ def number(value, name: str, least: float = 0.0) -> float:
     if not isinstance(value, Real) or isinstance(value, bool) or not (np.isfinite(value) and value >= least):
         raise BadInput(f"{name}: expected a finite number of at least {least:g}, got {value!r}; choose one")
     return float(value)
-
-
-def existing_file(path) -> Path:
-    """`path` as a Path if a file stands there, or `BadInput`."""
-    if not isinstance(path, (str, os.PathLike)):
-        raise BadInput(f"path: expected the name of a file, got {type(path).__name__}; pass a string or a Path")
-    path = Path(path)
-    try:
-        found = "a file" if path.is_file() else "a folder" if path.is_dir() else "nothing"
-    except OSError as error:  # a name too long, a folder that is closed
-        found = f"'{error.strerror}'"
-    if found != "a file":
-        raise BadInput(f"expected a file at {path}, found {found}; check the path")
-    return path
-
-
-def write_beside(path, data: bytes) -> None:
-    """Write `data` to a file beside `path` and move it into place, so that a half-written file never bears the name.
-
-    Raises:
-        BadInput: where nothing can be written.
-    """
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            beside.write_bytes(data)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise BadInput(f"{path}: expected a place to write, got '{error.strerror}'; name another") from None

@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from vsbook.checks import BadInput, one_of, write_beside
+from vsbook.checks import BadInput, one_of
+from vsbook.files import write_beside
 
 __all__ = ["main"]
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import scipy.stats
 
-from vsbook.checks import BadInput, as_vector, one_of, write_beside
+from vsbook.checks import BadInput, as_vector, one_of
+from vsbook.files import write_beside
 
 __all__ = [
     "VERDICTS",

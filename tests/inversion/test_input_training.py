@@ -11,8 +11,8 @@ from vsbook.checks import BadInput
 from vsbook.inversion.input_training import Descent, InBox, _total_variation, train_input
 from vsbook.inversion.naturalness import low_frequency_share, naturalness, nearest, total_variation
 from vsbook.inversion.training_mode import copies_in_training_mode, train_copies
+from vsbook.networks.checkpoints import load
 from vsbook.networks.outputs import output_statistics
-from vsbook.networks.training import load
 
 RNG = np.random.default_rng(0)
 START, TARGETS = RNG.random((10, PIXELS)), RNG.standard_normal((10, 10))

@@ -16,9 +16,9 @@ from vsbook.checks import BadInput
 from vsbook.inversion.chains import Chain, Step
 from vsbook.inversion.layerwise import error_budget, invert_layers
 from vsbook.linalg.activations import elu, identity, leaky_relu, relu, selu, sigmoid, softplus, tanh
+from vsbook.networks.checkpoints import load
 from vsbook.networks.data import mnist
 from vsbook.networks.models import create
-from vsbook.networks.training import load
 
 BEYOND_FIRST_ORDER, AROUND_TYPICAL = 1.5, 4.0
 laws = settings(deadline=None, derandomize=True, max_examples=40)

@@ -22,8 +22,8 @@ from vsbook.inversion.chains import Chain, Step
 from vsbook.inversion.reachability import reach, trace_back
 from vsbook.inversion.relaxations import nearest_output
 from vsbook.linalg.activations import identity, leaky_relu, selu, sigmoid, softplus, tanh
+from vsbook.networks.checkpoints import load
 from vsbook.networks.data import mnist
-from vsbook.networks.training import load
 
 laws = settings(deadline=None, derandomize=True, max_examples=60)
 digits = st.integers(-4, 4).map(float)

@@ -17,23 +17,13 @@ from torch import nn
 from tests.runs import ROOT, assert_same_bits, first_images, headed, header_in, trained, weights
 from vsbook import ledger
 from vsbook.checks import BadInput
-from vsbook.networks import training
+from vsbook.networks import checkpoints
+from vsbook.networks.checkpoints import RUNS, load, load_checkpoint, load_kernels, save_checkpoint, save_kernels
 from vsbook.networks.data import MNIST_FILES, mnist
 from vsbook.networks.draws import ROUNDING
 from vsbook.networks.models import NETWORKS, create
 from vsbook.networks.outputs import logits
-from vsbook.networks.training import (
-    PAPER,
-    RUNS,
-    Recipe,
-    evaluate,
-    load,
-    load_checkpoint,
-    load_kernels,
-    provenance,
-    save_checkpoint,
-    save_kernels,
-)
+from vsbook.networks.training import PAPER, Recipe, evaluate, provenance
 
 FOLDERS = ("vsbook/assets/checkpoints", "vsbook/assets/kernels", "evidence/checkpoints")
 SHIPPED = sorted(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/*.safetensors"))
@@ -72,7 +62,7 @@ def test_saved_twice_it_is_the_same_bytes(split, tmp_path):
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_file_is_what_saving_it_again_gives(path, tmp_path):
     tensors, header = load_file(path), header_in(path)
-    assert training._packed(tensors, header) == path.read_bytes()
+    assert checkpoints.packed(tensors, header) == path.read_bytes()
     assert header["network"] in NETWORKS
 
 
@@ -283,11 +273,11 @@ def test_the_accuracy_of_an_invertible_network_stands_in_its_result(network, key
 
 
 def test_a_damaged_shipped_checkpoint_is_refused(tmp_path, monkeypatch):
-    copy = shutil.copytree(training.ASSETS / "checkpoints", tmp_path / "checkpoints")
+    copy = shutil.copytree(checkpoints.ASSETS / "checkpoints", tmp_path / "checkpoints")
     file = copy / "fcnn1-seed0.safetensors"
     data = file.read_bytes()
     file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))  # one bit of one weight: a whole file, but another network
-    monkeypatch.setattr(training, "ASSETS", tmp_path)
+    monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
     with pytest.raises(BadInput, match=r"expected SHA-256 .*, found"):
         load("fcnn1")
 
@@ -314,7 +304,7 @@ def test_kernels_after_training_are_as_rounded_as_a_network_that_ships(run, seed
 
 @pytest.mark.parametrize(("run", "seed"), KERNELS)
 def test_kernels_say_where_they_are_from(run, seed):
-    header = header_in(training.ASSETS / "kernels" / f"{run}-seed{seed}.safetensors")
+    header = header_in(checkpoints.ASSETS / "kernels" / f"{run}-seed{seed}.safetensors")
     assert (header["network"], header["variant"], header["seed"]) == ("resnet18", run, str(seed))
 
 
@@ -325,12 +315,12 @@ def test_kernels_of_seed_0_are_those_of_the_shipped_network():
 
 @pytest.mark.parametrize("folder", ["checkpoints", "kernels"])
 def test_the_list_of_checksums_is_that_of_the_files(folder):
-    listed = [line.split()[1] for line in (training.ASSETS / folder / "SHA256SUMS").read_text().splitlines()]
+    listed = [line.split()[1] for line in (checkpoints.ASSETS / folder / "SHA256SUMS").read_text().splitlines()]
     shipped = NETWORKS if folder == "checkpoints" else RUNS
     count = {"checkpoints": lambda _: 1, "kernels": RUNS.get}[folder]
     expected = {f"{name}-seed{seed}.safetensors" for name in shipped for seed in range(count(name))}
     assert sorted(listed) == sorted(expected)
-    assert {path.name for path in (training.ASSETS / folder).glob("*.safetensors")} == expected
+    assert {path.name for path in (checkpoints.ASSETS / folder).glob("*.safetensors")} == expected
 
 
 def small_kernels(seed):
@@ -346,7 +336,7 @@ def one_run(tmp_path, monkeypatch):
     path = tmp_path / "kernels" / "resnet18-seed0.safetensors"
     save_kernels(path, initial, trained, header_of("resnet18"))
     (path.parent / "SHA256SUMS").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
-    monkeypatch.setattr(training, "ASSETS", tmp_path)
+    monkeypatch.setattr(checkpoints, "ASSETS", tmp_path)
     return path, initial.numpy(), trained.numpy()
 
 

@@ -12,11 +12,12 @@ from hypothesis.extra.numpy import arrays
 
 from tests.runs import assert_same_bits, header_in, weights
 from vsbook.checks import BadInput
+from vsbook.networks.checkpoints import load, load_checkpoint, save_checkpoint
 from vsbook.networks.coupling import CouplingNetwork, Invertible, cosine_matrix, jacobians
-from vsbook.networks.data import Images, mnist
+from vsbook.networks.data import ASSETS, Images, mnist
 from vsbook.networks.models import create
 from vsbook.networks.outputs import logits
-from vsbook.networks.training import ASSETS, evaluate, load, load_checkpoint, save_checkpoint
+from vsbook.networks.training import evaluate
 
 NETWORKS = ("invertible", "invertible_toy")
 laws = settings(deadline=None, derandomize=True, max_examples=20)

@@ -23,11 +23,12 @@ from vsbook import cli, ledger
 from vsbook.checks import BadInput
 from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks import training
+from vsbook.networks.checkpoints import load
 from vsbook.networks.data import Images, Split, mnist, mnist_split
 from vsbook.networks.layers import named_weights
 from vsbook.networks.models import create
 from vsbook.networks.outputs import logits
-from vsbook.networks.training import PAPER, Recipe, evaluate, fit, load
+from vsbook.networks.training import PAPER, Recipe, evaluate, fit
 
 
 @pytest.fixture(scope="module")

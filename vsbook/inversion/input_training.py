@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import nn
 from tqdm import tqdm
 
-from vsbook.checks import BadInput, as_real, as_rows, instance_of, number, one_of, shareable, whole_number
+from vsbook.checks import BadInput, as_real, as_rows, instance_of, number, one_of, whole_number
 from vsbook.inversion.ideal import as_targets, distances_to
 from vsbook.inversion.naturalness import nearest
-from vsbook.networks.outputs import output_statistics, type_in_eval_mode
+from vsbook.networks.outputs import output_statistics, shareable, type_in_eval_mode
 from vsbook.shown import Shown
 
 __all__ = ["PRIORS", "Descent", "InBox", "Trained", "descend", "differentiable", "finite_arrays", "train_input"]

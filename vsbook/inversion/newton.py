@@ -15,10 +15,10 @@ from scipy.spatial import KDTree
 from torch import nn
 from tqdm import tqdm
 
-from vsbook.checks import BadInput, as_real, as_rows, instance_of, number, one_of, shareable, whole_number
+from vsbook.checks import BadInput, as_real, as_rows, instance_of, number, one_of, whole_number
 from vsbook.linalg.lengths import lengths, lengths_or_one
 from vsbook.networks.data import CLASSES, Images, class_averages
-from vsbook.networks.outputs import logits, refuse_moods, refuse_training
+from vsbook.networks.outputs import logits, refuse_moods, refuse_training, shareable
 from vsbook.shown import Shown
 
 __all__ = ["STARTS", "Preimages", "invert", "starting_images"]

@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from vsbook.checks import as_rows, as_vector, instance_of, shareable, whole_number
+from vsbook.checks import as_rows, as_vector, instance_of, whole_number
 from vsbook.inversion.ideal import as_targets
 from vsbook.inversion.input_training import Descent, descend, differentiable, finite_arrays
 from vsbook.networks.layers import hooked
-from vsbook.networks.outputs import output_statistics, type_in_eval_mode
+from vsbook.networks.outputs import output_statistics, shareable, type_in_eval_mode
 from vsbook.shown import Shown
 
 __all__ = ["BatchNorm", "Copies", "copies_in_training_mode", "train_copies"]

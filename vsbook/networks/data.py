@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from vsbook.checks import BadInput, as_real, existing_file, one_of, whole_number
+from vsbook.checks import BadInput, as_real, one_of, whole_number
+from vsbook.files import existing_file
 from vsbook.shown import Shown
 
 __all__ = ["CLASSES", "Images", "Mnist", "Split", "class_averages", "mnist", "mnist_split"]

@@ -26,6 +26,7 @@ __all__ = [
     "output_statistics",
     "refuse_moods",
     "refuse_training",
+    "shareable",
     "type_in_eval_mode",
 ]
 
@@ -137,6 +138,18 @@ def as_tensor(images: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
     if not tensor.isfinite().all():
         raise BadInput(f"images: expected numbers within {dtype}, got {np.abs(images).max():g}; scale them down")
     return tensor
+
+
+def shareable(array: np.ndarray) -> np.ndarray:
+    """The array itself, or a copy of it, that torch can share: native, in C order, writable.
+
+    >>> plain = np.ones(3)
+    >>> shareable(plain) is plain, shareable(plain[::-1]).flags.c_contiguous
+    (True, True)
+    """
+    forwards = min(array.strides, default=0) >= 0  # an axis of length 1 counts as in C order even backwards
+    plain = forwards and array.dtype.isnative and array.flags.c_contiguous and array.flags.writeable
+    return array if plain else array.astype(array.dtype.newbyteorder("="), order="C")
 
 
 class _Rows:
