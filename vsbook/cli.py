@@ -52,7 +52,7 @@ def train(
 
     from platformdirs import user_cache_path
 
-    from vsbook.networks import data, models, training
+    from vsbook.networks import checkpoints, data, models, training
 
     output = output or Path(f"{network}-seed{seed}.safetensors")
     if os.path.exists(output):  # a name too long is left to `write_beside`
@@ -67,7 +67,7 @@ def train(
         with _interruptible():
             training.fit(model, split, recipe, seed, state)
             accuracy = training.evaluate(model, split.test)
-            training.save_checkpoint(output, model, training.provenance(network, recipe, seed, accuracy))
+            checkpoints.save_checkpoint(output, model, training.provenance(network, recipe, seed, accuracy))
     except KeyboardInterrupt:
         typer.echo("interrupted: the same command goes on from here", err=True)
         raise typer.Exit(130) from None

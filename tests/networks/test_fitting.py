@@ -22,7 +22,7 @@ from tests.runs import SMALL, assert_same_bits, first_images, headed, header_in,
 from vsbook import cli, ledger
 from vsbook.checks import BadInput
 from vsbook.linalg.subspaces import FourSubspaces
-from vsbook.networks import training
+from vsbook.networks import checkpoints, training
 from vsbook.networks.checkpoints import load
 from vsbook.networks.data import Images, Split, mnist, mnist_split
 from vsbook.networks.layers import named_weights
@@ -425,8 +425,10 @@ def state_in(folder):
     return list((folder / "cache").rglob("*.state"))
 
 
-@pytest.mark.parametrize("name", ["evaluate", "save_checkpoint"])
-def test_a_training_survives_what_comes_after_it(split, tmp_path, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("room", "name"), [(training, "evaluate"), (checkpoints, "save_checkpoint")], ids=["test", "save"]
+)
+def test_a_training_survives_what_comes_after_it(split, tmp_path, monkeypatch, room, name):
     """Ctrl-C or a full disk between the last step and the saved checkpoint: the same command only saves."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("vsbook.networks.data.mnist_split", lambda seed: split)
@@ -434,12 +436,12 @@ def test_a_training_survives_what_comes_after_it(split, tmp_path, monkeypatch, n
 
     def fit_and_then(*arguments):
         plain(*arguments)
-        monkeypatch.setattr(training, name, interrupt)
+        monkeypatch.setattr(room, name, interrupt)
 
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    before = getattr(training, name)
+    before = getattr(room, name)
     monkeypatch.setattr(training, "fit", fit_and_then)
     with pytest.raises(typer.Exit) as caught:
         cli.train("fcnn1", 0, 2, output)
@@ -448,7 +450,7 @@ def test_a_training_survives_what_comes_after_it(split, tmp_path, monkeypatch, n
     assert len(state_in(tmp_path)) == 1
 
     monkeypatch.setattr(training, "fit", plain)
-    monkeypatch.setattr(training, name, before)
+    monkeypatch.setattr(room, name, before)
     monkeypatch.setattr(torch.optim.SGD, "step", never)
     cli.train("fcnn1", 0, 2, output)
     assert state_in(tmp_path) == []
