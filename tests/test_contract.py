@@ -156,7 +156,7 @@ NO_EXAMPLE = {
     "input_training.descend": "a step inside `train_input`; test_input_training has it",
     "polytopes.check_infeasible": "needs a certificate",
     "polytopes.invert_in_pattern": "needs a pattern of a trained network",
-    "relaxations.nearest_output": "a step inside `reach`; test_reachability has it",
+    "relaxations.relaxed_output": "a step inside `reach`; test_reachability has it",
     "__main__.main": "it ends the process; test_doors runs it",
     "cli.main": "it ends the process; test_doors runs it",
     "ledger.judge": "takes a whole claim; test_ledger has its rules one by one",

@@ -20,7 +20,7 @@ from vsbook.inversion.bounded import nearest_input
 from vsbook.inversion.certificates import OutOfRange, Separation, check_certificate
 from vsbook.inversion.chains import Chain, Step
 from vsbook.inversion.reachability import reach, trace_back
-from vsbook.inversion.relaxations import nearest_output
+from vsbook.inversion.relaxations import relaxed_output
 from vsbook.linalg.activations import identity, leaky_relu, selu, sigmoid, softplus, tanh
 from vsbook.networks.checkpoints import load
 from vsbook.networks.data import mnist
@@ -326,7 +326,7 @@ def test_the_programme_of_a_network_of_large_weights_has_an_answer(size):
         image = np.random.default_rng(seed + 1000).uniform(0, 1, 3)
         a = chain.steps[1].before(chain.steps[0].activation(chain.steps[0].before(image)))
         ends, box = np.stack([a, a]), (np.zeros(3), np.ones(3))
-        relaxed = nearest_output(chain.steps, ends, np.ones((2, 2)), box, np.inf)
+        relaxed = relaxed_output(chain.steps, ends, np.ones((2, 2)), box, np.inf)
         assert relaxed is not None
         # an image has that output, and the solver's own tolerance is 1e-7 of the largest number
         assert 0 <= relaxed.excess <= 1e-6 * np.abs(chain.steps[1].weight).sum() * np.abs(a).max()
@@ -338,7 +338,7 @@ def test_scaling_is_undone_exactly(power):
     unit = 2.0**power
     steps = layer([[unit]]).steps * 2
     wanted = np.full((2, 1), 3 * unit**2)
-    relaxed = nearest_output(steps, wanted, np.ones((2, 1)), (np.zeros(1), np.ones(1)), np.inf)
+    relaxed = relaxed_output(steps, wanted, np.ones((2, 1)), (np.zeros(1), np.ones(1)), np.inf)
     assert relaxed.image == [1.0] and relaxed.excess == pytest.approx(2 * unit**2, rel=1e-12)
     assert abs(relaxed.multipliers[-1][0]) == pytest.approx(1, rel=1e-12)
 
@@ -347,9 +347,9 @@ def test_the_solver_keeps_its_limits(monkeypatch):
     seen, solver = [], relaxations.linprog
     monkeypatch.setattr(relaxations, "linprog", lambda *a, **k: seen.append(k["options"]) or solver(*a, **k))
     task = layer([[1.0]]).steps, np.full((2, 1), 3.0), np.ones((2, 1)), (np.zeros(1), np.ones(1))
-    assert nearest_output(*task, time.monotonic() + 60) is not None
+    assert relaxed_output(*task, time.monotonic() + 60) is not None
     assert 0 < seen[0]["time_limit"] <= 60 and 0 < seen[0]["maxiter"] < 1000
-    assert nearest_output(*task, time.monotonic() - 1) is None and len(seen) == 1
+    assert relaxed_output(*task, time.monotonic() - 1) is None and len(seen) == 1
 
 
 def test_what_has_run_out_of_time_is_undecided():

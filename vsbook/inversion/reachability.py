@@ -16,7 +16,7 @@ from vsbook.checks import BadInput, as_rows, instance_of, number
 from vsbook.inversion.bounded import gap, nearest_input, search
 from vsbook.inversion.certificates import OutOfRange, Separation, as_box, check_certificate, error_bounds
 from vsbook.inversion.chains import Chain, Step
-from vsbook.inversion.relaxations import nearest_output
+from vsbook.inversion.relaxations import relaxed_output
 from vsbook.linalg.activations import Activation
 from vsbook.shown import Shown
 
@@ -259,7 +259,7 @@ def _separations(chain: Chain, target, box: tuple, tolerance: float, until: floa
         ends, further = _ends(f, target, distance), _ends(f, target, distance + GIVE)
         # within a thousand of each other, and at first all alike: the programme's own tolerance is no finer
         pace = np.clip(np.abs(further - ends) / GIVE, 1e-3, 1e3) if distance else np.ones_like(ends)
-        relaxed = nearest_output(steps, ends, pace, inner, until)
+        relaxed = relaxed_output(steps, ends, pace, inner, until)
         if relaxed is None:
             break
         v = relaxed.multipliers[-1]

@@ -20,7 +20,7 @@ from vsbook.inversion.chains import Step
 from vsbook.linalg.activations import Activation
 from vsbook.shown import Shown
 
-__all__ = ["Relaxed", "nearest_output"]
+__all__ = ["Relaxed", "relaxed_output"]
 
 POINTS = 5  # of an activation's graph, evenly between the bounds: few, since the checker takes the whole graph
 NEAR = np.array([-2.0, -1.0, 0.0])  # and where it bends
@@ -32,14 +32,14 @@ ITERATIONS = 10  # of the solver, for each row and column: it takes one or two, 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Relaxed(Shown):
-    """An answer of `nearest_output`: dual vectors, one a layer, the least e, and the image."""
+    """An answer of `relaxed_output`: dual vectors, one a layer, the least e, and the image."""
 
     multipliers: tuple[Float[np.ndarray, " m"], ...]
     excess: float
     image: Float[np.ndarray, " n"]
 
 
-def nearest_output(steps: tuple[Step, ...], ends, pace, box, until: float) -> Relaxed | None:
+def relaxed_output(steps: tuple[Step, ...], ends, pace, box, until: float) -> Relaxed | None:
     """The least e >= 0 for which an a_L of the relaxation lies between ends[0] - e pace[0] and ends[1] + e pace[1].
 
     Unknowns of the linear programme: the image, a and h = f(a) of each layer, a_L, and e. Between bounds of a, h lies

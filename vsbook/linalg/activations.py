@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
-import scipy.special
+import scipy  # its parts are loaded when they are used
 from jaxtyping import Bool, Float
 
 from vsbook.checks import BadInput, as_real, number

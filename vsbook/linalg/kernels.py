@@ -4,7 +4,7 @@ Source: section 2.3.1 and Fig. 2 of the paper.
 """
 
 import numpy as np
-import scipy.sparse
+import scipy  # its parts are loaded when they are used
 from jaxtyping import Float
 
 from vsbook.checks import BadInput, as_real, as_vectors, one_of, whole_number

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import scipy.linalg
-import scipy.stats
+import scipy  # its parts are loaded when they are used
 from jaxtyping import Float
 
 from vsbook.checks import BadInput, as_matrix, as_real, as_vector, as_vectors, instance_of, number, one_of, whole_number

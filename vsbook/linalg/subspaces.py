@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy.linalg
+import scipy  # its parts are loaded when they are used
 from jaxtyping import Float
-from scipy.linalg.lapack import dormqr
 
 from vsbook.checks import BadInput, as_matrix, as_real, as_vector, as_vectors, number, one_of
 from vsbook.shown import Shown
@@ -318,7 +317,7 @@ def _complement(basis: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n n-r"]:
     if r in (0, n):
         return last
     (reflectors, scales), _ = scipy.linalg.qr(basis, mode="raw")
-    return dormqr("L", "N", reflectors, scales, last, 64 * (n - r), overwrite_c=True)[0]
+    return scipy.linalg.lapack.dormqr("L", "N", reflectors, scales, last, 64 * (n - r), overwrite_c=True)[0]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
