@@ -275,7 +275,7 @@ def test_a_bar_is_shown_or_not(capsys):
 
 def test_the_readme_tests_all_layers():
     """Its code as it stands: the 1 x 1 convolutions are skipped, and p-values are small enough for Holm at all."""
-    blocks = re.findall(r"```python\n(.*?)```", (Path(__file__).parent.parent / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
     (last,) = [i for i, block in enumerate(blocks) if "spectrum_tests" in block]
     names = {}
     for block in blocks[: last + 1]:

@@ -407,7 +407,7 @@ def test_bfloat16_can_be_captured():
 )
 def test_a_layer_with_more_than_one_tensor_says_so(module, arguments):
     model = nn.Sequential(module)
-    with pytest.raises(BadInput, match="layer '0': expected one tensor in and one out, got"), capture(model, ["0"]):
+    with pytest.raises(BadInput, match=r"layer '0': expected one tensor (in|out), got"), capture(model, ["0"]):
         model[0](*arguments)
     assert hooks(model) == 0
 
