@@ -145,9 +145,7 @@ def test_what_a_layer_with_relu_leads_to():
     chain = Chain((Step("a", first, np.ones(4), relu()), Step("b", second, np.zeros(2), relu())))
     image = generator.random(6)
     target = chain(image)[0]
-    with pytest.raises(
-        BadInput, match=r"by vsbook\.inversion\.invert, or, of ReLUs alone, by vsbook\.inversion\.walk$"
-    ):
+    with pytest.raises(BadInput, match=r"vsbook\.inversion\.invert, or, of ReLUs alone, by vsbook\.inversion\.walk$"):
         invert_layers(chain, target)
     np.testing.assert_allclose(chain(walk(chain, target, image + 0.01).image)[0], target, atol=1e-6)
     model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2)).double().eval()

@@ -152,7 +152,7 @@ def as_rows(values, length: int | None, name: str, lone: bool = True) -> Float[n
     vectors = as_vectors(values, length, name)
     rows = np.atleast_2d(vectors) if lone else vectors
     if rows.ndim != 2:
-        wanted = f"one a row, (N, {'n' if length is None else length})"
+        wanted = f"(N, {'n' if length is None else length}), one vector a row"
         raise BadInput(f"{name}: expected {wanted}, got shape {rows.shape}; put all in the first axis")
     return rows
 

@@ -332,7 +332,7 @@ def test_shapes_and_labels_that_do_not_fit_are_refused():
         "reading: expected one of own minima, one minimum": lambda: start_images(model, data, outputs, "paper"),
         "targets: expected one row": lambda: distances_to(model, data.images[:2], np.zeros((2, 9))),
         "targets: expected finite": lambda: distances_to(model, data.images[:2], np.full((2, 10), np.nan)),
-        "outputs: expected one row an image": lambda: ideal_outputs([1.0, 2.0], "own minima"),
+        "outputs: expected .N, n., one vector a row": lambda: ideal_outputs([1.0, 2.0], "own minima"),
         "outputs: expected an object": lambda: start_images(model, data, outputs.values, "own minima"),
     }
     for message, door in cases.items():
