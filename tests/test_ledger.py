@@ -147,7 +147,7 @@ def test_what_is_recorded_can_be_read_again(tmp_path, monkeypatch):
 def test_a_package_without_its_evidence_says_so_when_asked(tmp_path, kept):
     """The import is silent, and a ledger of which a half is missing is none: its claims would all be open."""
     (tmp_path / "vsbook").mkdir()
-    for name in ("__init__", "ledger", "checks"):
+    for name in ("__init__", "ledger", "checks", "files"):
         shutil.copy(ROOT / "vsbook" / f"{name}.py", tmp_path / "vsbook")
     (tmp_path / "evidence").mkdir()
     for name in kept:

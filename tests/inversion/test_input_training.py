@@ -126,7 +126,7 @@ def test_what_can_not_be_trained_is_refused_and_nothing_changes():
         "targets: expected finite": (model, START, nan, Descent()),
         "targets: expected one row": (model, START, TARGETS[:, :9], Descent()),
         "targets: expected one row of": (model, START, TARGETS[:9], Descent()),
-        "images: expected one flattened": (model, START[0], TARGETS, Descent()),
+        "images: expected .N, n., one vector a row": (model, START[0], TARGETS, Descent()),
         "images: expected": (model, START[:, :9], TARGETS, Descent()),
         "how: expected an object": (model, START, TARGETS, "sgd"),
         "how: expected steps that stay finite": (model, START, TARGETS, Descent(1e200, 3)),
