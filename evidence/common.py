@@ -12,8 +12,19 @@ from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.data import mnist
 from vsbook.networks.layers import named_weights
 
+MEASUREMENTS: dict[str, Callable[[], Measurement]] = {}  # by the claim's id, once the scripts are imported
 AUTHORS = Path(__file__).parent / "authors.toml"
 SAMPLE = 1000  # test images for the exact claims
+
+
+def measures(claim_id: str):
+    """Enter a function as the measurement of that claim."""
+
+    def enter(function: Callable[[], Measurement]) -> Callable[[], Measurement]:
+        MEASUREMENTS[claim_id] = function
+        return function
+
+    return enter
 
 
 def authors() -> dict:

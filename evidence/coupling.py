@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from evidence.common import measures
 from evidence.invertible import VARIANTS
 from evidence.networks import checkpoint_path, observations_path
 from evidence.observe import write
@@ -320,6 +321,7 @@ def mean(entries: list):
     return float(np.mean(entries))
 
 
+@measures("invertible-networks-keep-up")
 def invertible_networks_keep_up() -> Measurement:
     names = {"network": "invertible", "toy": "invertible_toy", "without the terms": "invertible-plain"}
     every = {key: [summary(name, seed) for seed in SEEDS] for key, name in names.items()}

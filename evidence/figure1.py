@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evidence.common import inputs, seeds, subspaces, weight
+from evidence.common import inputs, measures, seeds, subspaces, weight
 from evidence.networks import LARGEST_SHIFT, shift, split_for, trained
 from vsbook.ledger import Measurement
 from vsbook.linalg.nullmodel import energy_fraction_law
@@ -84,14 +84,17 @@ def _darkness(digit: int) -> Measurement:
     )
 
 
+@measures("residual-of-8-is-dark")
 def residual_of_8_is_dark() -> Measurement:
     return _darkness(8)
 
 
+@measures("residual-of-0-is-dark")
 def residual_of_0_is_dark() -> Measurement:
     return _darkness(0)
 
 
+@measures("information-of-8-is-removed")
 def information_of_8_is_removed() -> Measurement:
     return _darkness(8)
 
@@ -111,10 +114,12 @@ def _effectiveness(digit: int) -> Measurement:
     )
 
 
+@measures("weights-of-8-are-effective")
 def weights_of_8_are_effective() -> Measurement:
     return _effectiveness(8)
 
 
+@measures("weights-of-0-are-effective")
 def weights_of_0_are_effective() -> Measurement:
     return _effectiveness(0)
 
@@ -168,10 +173,12 @@ def _in_spans_of_images(seed: int) -> np.ndarray:
     return np.mean([span.energy_split(residuals).signal_fraction for span in spans], axis=0)
 
 
+@measures("other-residuals-are-strong-signal")
 def other_residuals_are_strong_signal() -> Measurement:
     return _strong_signal_measurement(lambda shares: shares[REST].min())
 
 
+@measures("only-the-other-residuals-are-strong-signal")
 def only_the_other_residuals_are_strong_signal() -> Measurement:
     return _strong_signal_measurement(lambda shares: shares[REST].min() - shares[[0, 8]].max())
 
@@ -224,14 +231,17 @@ def _alignment(digits: list[int]) -> Measurement:
     )
 
 
+@measures("residuals-come-from-missing-translation-invariance")
 def residuals_come_from_missing_translation_invariance() -> Measurement:
     return _alignment(REST)
 
 
+@measures("residual-of-1-comes-from-missing-translation-invariance")
 def residual_of_1_comes_from_missing_translation_invariance() -> Measurement:
     return _alignment([1])
 
 
+@measures("residual-does-not-propagate")
 def residual_does_not_propagate() -> Measurement:
     def share(seed):
         W, images = weight("fcnn1", seed).astype(np.float64), averages(seed)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from evidence.common import AUTHORS, authors, relative, seeds
+from evidence.common import AUTHORS, authors, measures, relative, seeds
 from evidence.networks import LAYERS, VARIANTS, checkpoint_path, initial, kernels_path, observations_path, trained
 from vsbook.ledger import Measurement
 from vsbook.linalg.kernels import convolution_matrix, flattened_kernels, line_share, pattern_share, two_level_share
@@ -56,6 +56,7 @@ def files(*runs: str) -> list[Path]:
     return [kernels_path(run, seed) for run in runs for seed in seeds(run)]
 
 
+@measures("resnet18-test-accuracy")
 def resnet18_test_accuracy() -> Measurement:
     every = {seed: observed(seed) for seed in seeds(RESNET)}
     ways = {seed: found["accuracy in percent"] for seed, found in every.items()}
@@ -76,6 +77,7 @@ def resnet18_test_accuracy() -> Measurement:
     )
 
 
+@measures("resnet18-layer1-kernel-count")
 def resnet18_layer1_kernel_count() -> Measurement:
     return Measurement(
         "rows of the matrix of flattened kernels",
@@ -89,6 +91,7 @@ def resnet18_layer1_kernel_count() -> Measurement:
     )
 
 
+@measures("resnet18-layer1-signal-vector-count")
 def resnet18_layer1_signal_vector_count() -> Measurement:
     def rank(when):
         return {seed: float(FourSubspaces.of(kernels(seed, when)).rank) for seed in seeds(RESNET)}
@@ -130,6 +133,7 @@ def _exact(quantity: str, broken: str, error) -> Measurement:
     )
 
 
+@measures("convolution-is-a-matrix")
 def convolution_is_a_matrix() -> Measurement:
     def error(weight, maps, spoil):
         matrix = convolution_matrix(weight[:, :, ::-1, ::-1] if spoil else weight, 7, 7, padding=1)
@@ -141,6 +145,7 @@ def convolution_is_a_matrix() -> Measurement:
     )
 
 
+@measures("flattened-kernels-map-the-support")
 def flattened_kernels_map_the_support() -> Measurement:
     def error(weight, maps, spoil):
         patches = torch.nn.functional.unfold(torch.from_numpy(maps), 3, padding=1).numpy()
@@ -153,6 +158,7 @@ def flattened_kernels_map_the_support() -> Measurement:
     return _exact("relative difference of the convolution and the summed products", "with one channel alone", error)
 
 
+@measures("flattened-kernels-are-the-layer")
 def flattened_kernels_are_the_layer() -> Measurement:
     found = {seed: observed(seed)["condition number of the convolution"] for seed in seeds(RESNET)}
 
@@ -202,6 +208,7 @@ def _agreement(run: str, when: str) -> dict:
     }
 
 
+@measures("resnet18-layer1-condition-number")
 def resnet18_layer1_condition_number() -> Measurement:
     runs = {seed: FourSubspaces.of(kernels(seed)).condition_number for seed in seeds(RESNET)}
     starts = (named_weights(initial(RESNET, seed))[LAYER].weight for seed in range(UNTRAINED))
@@ -282,11 +289,13 @@ def _second_look() -> dict:
     }
 
 
+@measures("resnet18-kernels-directional")
 def resnet18_kernels_directional() -> Measurement:
     taken = _reading("best line's share of the energy, mean of nine", lambda bases: line_share(bases).mean(axis=-1))
     return replace(taken, details=taken.details | {"p-values of the share along rows or columns": _second_look()})
 
 
+@measures("resnet18-kernels-binarized")
 def resnet18_kernels_binarized() -> Measurement:
     return _reading("share that two levels explain, mean of nine", lambda bases: two_level_share(bases).mean(axis=-1))
 
@@ -313,22 +322,27 @@ def _panel(number: int, pattern: str) -> Measurement:
     )
 
 
+@measures("resnet18-kernel-1-left-column")
 def resnet18_kernel_1_left_column() -> Measurement:
     return _panel(1, "left column")
 
 
+@measures("resnet18-kernel-2-lower-centre")
 def resnet18_kernel_2_lower_centre() -> Measurement:
     return _panel(2, "lower centre")
 
 
+@measures("resnet18-kernel-7-rows")
 def resnet18_kernel_7_rows() -> Measurement:
     return _panel(7, "top and bottom rows")
 
 
+@measures("resnet18-kernel-9-diagonal")
 def resnet18_kernel_9_diagonal() -> Measurement:
     return _panel(9, "rising diagonal")
 
 
+@measures("signal-kernels-equally-important")
 def signal_kernels_equally_important() -> Measurement:
     def spread(changes):
         return max(changes) / min(changes)

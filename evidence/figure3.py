@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from evidence.common import AUTHORS, authors, seeds
+from evidence.common import AUTHORS, authors, measures, seeds
 from evidence.networks import trained
 from evidence.observe_inputs import (
     BOXES,
@@ -126,14 +126,17 @@ def _of_seed_0(network: str) -> dict:
     return {"seed 0": kept | share | pictures}
 
 
+@measures("fcnn1-ideal-inputs-start")
 def fcnn1_ideal_inputs_start() -> Measurement:
     return _chosen_starts("fcnn1", THREE[:2], trained_further=True)
 
 
+@measures("fcnn5-ideal-inputs-start")
 def fcnn5_ideal_inputs_start() -> Measurement:
     return _chosen_starts("fcnn5", THREE[:2], trained_further=True)
 
 
+@measures("resnet18-ideal-inputs-start")
 def resnet18_ideal_inputs_start() -> Measurement:
     return _chosen_starts("resnet18", THREE, trained_further=False)
 
@@ -167,6 +170,7 @@ def averages(seed: int) -> dict[str, np.ndarray]:
     return {"avg-img": class_averages(train.images, train.labels), "avg-min-img": kept}
 
 
+@measures("resnet18-images-binarized")
 def resnet18_images_binarized() -> Measurement:
     def share(seed):
         return looks(seed)["two levels"][observed("resnet18", seed)[PAPER_READING]["index"]["min-img"]]
@@ -189,6 +193,7 @@ def resnet18_images_binarized() -> Measurement:
     )
 
 
+@measures("resnet18-images-blurry")
 def resnet18_images_blurry() -> Measurement:
     def share(seed):
         return low_frequency_share(np.concatenate(list(averages(seed).values())))
@@ -215,6 +220,7 @@ def resnet18_images_blurry() -> Measurement:
 # what training the input gains
 
 
+@measures("training-the-input-gets-closer")
 def training_the_input_gets_closer() -> Measurement:
     def walk(network, seed):
         found = observed(network, seed)[PAPER_READING]
@@ -262,6 +268,7 @@ def spread_over_images(seed: int, which: str) -> float:
     return np.ptp(rows, axis=0).max()
 
 
+@measures("resnet18-training-does-not-improve")
 def resnet18_training_does_not_improve() -> Measurement:
     every_image = [image for seed in COMMON for image in in_training_mode(seed)]
     return Measurement(
@@ -288,6 +295,7 @@ def resnet18_training_does_not_improve() -> Measurement:
     )
 
 
+@measures("small-networks-easier-to-train-inputs")
 def small_networks_easier_to_train_inputs() -> Measurement:
     def fall(*way):
         return each(lambda network, seed: 1 - ratios(network, seed, *way).mean())
@@ -304,6 +312,7 @@ def small_networks_easier_to_train_inputs() -> Measurement:
     )
 
 
+@measures("starting-from-images-is-effective")
 def starting_from_images_is_effective() -> Measurement:
     def over_noise(*way):
         def ratio(network, seed):
@@ -325,6 +334,7 @@ def starting_from_images_is_effective() -> Measurement:
     )
 
 
+@measures("nearest-output-applies-to-any-network")
 def nearest_output_applies_to_any_network() -> Measurement:
     def ratio(network, seed):
         found = observed(network, seed)[PAPER_READING]
@@ -342,6 +352,7 @@ def nearest_output_applies_to_any_network() -> Measurement:
     )
 
 
+@measures("extreme-outputs-give-realistic-images")
 def extreme_outputs_give_realistic_images() -> Measurement:
     found = {seed: _from_noise(seed) for seed in seeds("fcnn5")}
 

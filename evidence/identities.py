@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evidence.common import exact, relative, sample, subspaces, weight
+from evidence.common import exact, measures, relative, sample, subspaces, weight
 from evidence.networks import trained
 from vsbook.ledger import Measurement
 from vsbook.linalg.nullmodel import random_subspace
@@ -15,6 +15,7 @@ def _random(n: int, r: int, seed: int) -> np.ndarray:
     return random_subspace(n, r, np.random.default_rng(seed))
 
 
+@measures("bias-absorbed")
 def bias_absorbed() -> Measurement:
     def error(seed, spoil):
         layer, x = named_weights(trained("fcnn1", seed))["layer1"], sample()
@@ -32,6 +33,7 @@ def _dependent_layer(seed: int) -> np.ndarray:
     return W
 
 
+@measures("signal-output-space-is-reached")
 def signal_output_space_is_reached() -> Measurement:
     def error(seed, spoil):
         W = _dependent_layer(seed)
@@ -44,6 +46,7 @@ def signal_output_space_is_reached() -> Measurement:
     )
 
 
+@measures("signal-maps-to-signal-output")
 def signal_maps_to_signal_output() -> Measurement:
     def error(seed, spoil):
         W, S, x = weight("fcnn1", seed).astype(np.float64), subspaces("fcnn1", seed), sample()
@@ -53,6 +56,7 @@ def signal_maps_to_signal_output() -> Measurement:
     return exact("relative difference of W x and W x_signal", "with a random subspace of that dimension", error)
 
 
+@measures("pseudo-inverse-solves-equation-2")
 def pseudo_inverse_solves_equation_2() -> Measurement:
     def error(seed, spoil):
         W, S, x = weight("fcnn1", seed).astype(np.float64), subspaces("fcnn1", seed), sample()
@@ -64,6 +68,7 @@ def pseudo_inverse_solves_equation_2() -> Measurement:
     )
 
 
+@measures("rejected-signal-has-no-impact")
 def rejected_signal_has_no_impact() -> Measurement:
     def error(seed, spoil):
         model, S, x = trained("fcnn1", seed).double(), subspaces("fcnn1", seed), sample()
@@ -86,6 +91,7 @@ def _frame_error(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.abs(both.T @ both - np.eye(both.shape[1])).max())
 
 
+@measures("input-space-decomposition")
 def input_space_decomposition() -> Measurement:
     def error(seed, spoil):
         S = subspaces("fcnn1", seed)
@@ -94,6 +100,7 @@ def input_space_decomposition() -> Measurement:
     return exact("largest entry of B'B - I", "with a random complement", error)
 
 
+@measures("output-space-decomposition")
 def output_space_decomposition() -> Measurement:
     def error(seed, spoil):
         S = FourSubspaces.of(_dependent_layer(seed))
@@ -107,6 +114,7 @@ def _neurons(seed: int):
     return [(w.astype(np.float64), x, neuron_projection(w, x)) for w in weight("fcnn1", seed)]
 
 
+@measures("neuron-sees-only-the-projection")
 def neuron_sees_only_the_projection() -> Measurement:
     def error(seed, spoil):
         parts = [(x @ w, (split.residual if spoil else split.projection) @ w) for w, x, split in _neurons(seed)]
@@ -115,6 +123,7 @@ def neuron_sees_only_the_projection() -> Measurement:
     return exact("relative difference of w'x and w'p", "with the residual in place of the projection", error)
 
 
+@measures("residual-is-orthogonal")
 def residual_is_orthogonal() -> Measurement:
     def error(seed, spoil):
         chosen = [(w, split.projection if spoil else split.residual) for w, _, split in _neurons(seed)]
@@ -123,6 +132,7 @@ def residual_is_orthogonal() -> Measurement:
     return exact("largest cosine of residual and weights", "with the projection in place of the residual", error)
 
 
+@measures("energy-splits")
 def energy_splits() -> Measurement:
     def error(seed, spoil):
         energies = [split.energy for _, _, split in _neurons(seed)]
@@ -131,6 +141,7 @@ def energy_splits() -> Measurement:
     return exact("relative difference of the two sides", "with the projection's energy left out", error)
 
 
+@measures("subspaces-from-eigenvectors")
 def subspaces_from_eigenvectors() -> Measurement:
     def error(seed, spoil):
         W, S = weight("fcnn1", seed).astype(np.float64), subspaces("fcnn1", seed)
@@ -142,6 +153,7 @@ def subspaces_from_eigenvectors() -> Measurement:
     return exact("largest relative difference of the two ways", "with the eigenvectors at the wrong end", error)
 
 
+@measures("signal-coefficients")
 def signal_coefficients() -> Measurement:
     def error(seed, spoil):
         S, x = subspaces("fcnn1", seed), sample()

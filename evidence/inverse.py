@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import torch
 
-from evidence.common import exact, inputs, relative, sample, seeds
+from evidence.common import exact, inputs, measures, relative, sample, seeds
 from evidence.coupling import SEEDS, coordinates, network_of, pictures
 from evidence.networks import checkpoint_path, trained
 from evidence.reachable import BOXES, NETWORKS, OBSERVATIONS
@@ -51,6 +51,7 @@ def _summaries(*names: str) -> dict:
     return {name: {seed: summary(inverse_of_sample(name, seed)) for seed in seeds(name)} for name in names}
 
 
+@measures("selu-tanh-sigmoid-invert-any-output")
 def selu_tanh_sigmoid_invert_any_output() -> Measurement:
     return Measurement(
         "share of test outputs with an inverse at every layer of FCNN5",
@@ -64,6 +65,7 @@ def selu_tanh_sigmoid_invert_any_output() -> Measurement:
     )
 
 
+@measures("layerwise-inversion-through-layers")
 def layerwise_inversion_through_layers() -> Measurement:
     return Measurement(
         "share of test outputs that FCNN5 gives again",
@@ -117,6 +119,7 @@ def reachable() -> dict:
     }
 
 
+@measures("layerwise-inversion")
 def layerwise_inversion() -> Measurement:
     def error(seed: int, spoil: bool) -> float:
         network = chain("fcnn1", seed)
@@ -134,6 +137,7 @@ def _recovery(name: str, seed: int) -> np.ndarray:
     return np.linalg.norm(inverse_of_sample(name, seed).images - x, axis=1) / np.linalg.norm(x, axis=1)
 
 
+@measures("two-invertible-networks")
 def two_invertible_networks() -> Measurement:
     return Measurement(
         "distance of the recovered image from the test image over its length, median, the smaller of two networks'",
@@ -152,6 +156,7 @@ def two_invertible_networks() -> Measurement:
     )
 
 
+@measures("outputs-backproject-easily")
 def outputs_backproject_easily() -> Measurement:
     errors = {seed: inverse_of_sample("fcnn5", seed, "float32").forward_error for seed in seeds("fcnn5")}
     return Measurement(

@@ -5,24 +5,30 @@ Run from the root: `make results CLAIM=fcnn1-condition-number`, or `make results
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from evidence import coupling, figure1, figure2, figure3, identities, inverse, spectrum, stability, whole_inverse
+from evidence import (  # noqa: F401, each enters its measurements
+    coupling,
+    figure1,
+    figure2,
+    figure3,
+    identities,
+    inverse,
+    spectrum,
+    stability,
+    whole_inverse,
+)
+from evidence.common import MEASUREMENTS
 from vsbook.checks import BadInput, one_of
-from vsbook.ledger import claims, record, verdict
+from vsbook.ledger import Measurement, claims, record, verdict
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = (identities, figure1, figure2, spectrum, stability, inverse, whole_inverse, figure3, coupling)
 
 
-def measurements() -> dict:
-    """Each measured claim's id and the function that measures it; a claim without one is open."""
-    found = {}
-    for claim_id in claims():
-        for script in SCRIPTS:
-            if hasattr(script, claim_id.replace("-", "_")):
-                found[claim_id] = (script, getattr(script, claim_id.replace("-", "_")))
-    return found
+def measurements() -> dict[str, Callable[[], Measurement]]:
+    """The function that measures each claim, in the order of the claims; a claim without one is open."""
+    return {claim_id: MEASUREMENTS[claim_id] for claim_id in claims() if claim_id in MEASUREMENTS}
 
 
 def main(wanted: list[str]) -> int:
@@ -30,9 +36,9 @@ def main(wanted: list[str]) -> int:
     available = measurements()
     try:
         for number, claim_id in enumerate(wanted or available, start=1):
-            script, function = available[one_of(claim_id, available, "claim")]
+            function = available[one_of(claim_id, available, "claim")]
             started = time.perf_counter()
-            record(claim_id, function(), f"evidence/{Path(script.__file__).name}:{function.__name__}", ROOT)
+            record(claim_id, function(), f"{function.__module__.replace('.', '/')}.py:{function.__name__}", ROOT)
             seconds = time.perf_counter() - started
             print(
                 f"[{number}/{len(wanted or available)}] {claim_id}: {verdict(claim_id)} ({seconds:.0f} s)", flush=True

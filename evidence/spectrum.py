@@ -6,7 +6,7 @@ import numpy as np
 import scipy.stats
 import torch
 
-from evidence.common import AUTHORS, authors, inputs, seeds, subspaces, weight
+from evidence.common import AUTHORS, authors, inputs, measures, seeds, subspaces, weight
 from evidence.networks import initial, split_for, trained
 from vsbook.ledger import Measurement, claims, judge
 from vsbook.linalg.kernels import two_level_share
@@ -35,10 +35,12 @@ def _accuracy(name: str) -> Measurement:
     )
 
 
+@measures("fcnn1-test-accuracy")
 def fcnn1_test_accuracy() -> Measurement:
     return _accuracy("fcnn1")
 
 
+@measures("fcnn5-test-accuracy")
 def fcnn5_test_accuracy() -> Measurement:
     return _accuracy("fcnn5")
 
@@ -75,6 +77,7 @@ def _without(left_out: int, runs: dict, controls: dict) -> str:
     return judge(claims()["fcnn1-condition-number"], kept[0], {"what": "", "runs": kept[1]})[0]
 
 
+@measures("fcnn1-condition-number")
 def fcnn1_condition_number() -> Measurement:
     def control(seed):
         return float(
@@ -110,6 +113,7 @@ def fcnn1_condition_number() -> Measurement:
     )
 
 
+@measures("signal-vectors-decrease")
 def signal_vectors_decrease() -> Measurement:
     def share(s):
         return (s[..., :3] ** 2).sum(axis=-1) / (s**2).sum(axis=-1)
@@ -128,6 +132,7 @@ def signal_vectors_decrease() -> Measurement:
     )
 
 
+@measures("strength-is-importance")
 def strength_is_importance() -> Measurement:
     test = mnist().test
 
@@ -151,6 +156,7 @@ def strength_is_importance() -> Measurement:
     )
 
 
+@measures("last-signal-vector-is-noise")
 def last_signal_vector_is_noise() -> Measurement:
     def shares(seed):
         start = _blind_row(_first_weights("fcnn1", seed))
@@ -172,6 +178,7 @@ def last_signal_vector_is_noise() -> Measurement:
     )
 
 
+@measures("signal-vectors-are-binarized")
 def signal_vectors_are_binarized() -> Measurement:
     def mean_share(images):
         return two_level_share(images).mean()
@@ -201,6 +208,7 @@ def signal_vectors_are_binarized() -> Measurement:
     )
 
 
+@measures("signal-space-holds-image-content")
 def signal_space_holds_image_content() -> Measurement:
     x = mnist().test.images.astype(np.float64)
     null = sampled_energy_fractions(x, 10, DRAWS, np.random.default_rng(0))
@@ -268,9 +276,11 @@ def _information_lost(layers: slice | list[int], which: str) -> Measurement:
     )
 
 
+@measures("information-lost-at-each-layer")
 def information_lost_at_each_layer() -> Measurement:
     return _information_lost(slice(None), "the layers")
 
 
+@measures("information-lost-at-narrowing-layers")
 def information_lost_at_narrowing_layers() -> Measurement:
     return _information_lost([0, 2, 3, 4], "the layers with fewer outputs than inputs")

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.linalg
 
-from evidence.common import inputs, seeds, subspaces
+from evidence.common import inputs, measures, seeds, subspaces
 from evidence.figure2 import RESNET, files, kernels
 from vsbook.ledger import Measurement
 from vsbook.linalg.subspaces import FourSubspaces
@@ -31,6 +31,7 @@ def vector_angle(A: np.ndarray, sd: float, seed: int) -> float:
     return float(np.mean([np.arccos(np.minimum(1, np.abs((basis * other).sum(axis=1)))) for other in noisy]))
 
 
+@measures("low-condition-number-is-stable")
 def low_condition_number_is_stable() -> Measurement:
     def angle(seed, kappa):
         return space_angle(with_condition(subspaces("fcnn1", seed), kappa), 1e-3 / 28, seed)
@@ -48,6 +49,7 @@ def low_condition_number_is_stable() -> Measurement:
     )
 
 
+@measures("low-condition-number-keeps-signal-vectors")
 def low_condition_number_keeps_signal_vectors() -> Measurement:
     def angles(seed):
         A = kernels(seed)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from evidence.common import sample
+from evidence.common import measures, sample
 from evidence.networks import checkpoint_path, split_for, trained
 from evidence.observe import write
 from vsbook.inversion.chains import Chain
@@ -192,6 +192,7 @@ def survey() -> None:
             print(f"[{number}/{len(wanted)}] {key} ({time.perf_counter() - begun:.0f} s)", flush=True)
 
 
+@measures("relu-needs-polytopes")
 def relu_needs_polytopes() -> Measurement:
     found = observed()
     walked = {seed: found[f"walk, {STARTS[0]}, seed {seed}"] for seed in SEEDS}

@@ -1,10 +1,12 @@
 """The claims: every paragraph of the paper has its own, every measured one its box and its chapter."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
+from evidence import common
 from evidence.measure import measurements
 from tools.project import Project
 from vsbook import ledger
@@ -117,13 +119,17 @@ def test_measured_and_measurable_are_the_same_claims():
     assert {path.stem for path in (ROOT / "evidence" / "results").glob("*.json")} == set(MEASURED)
 
 
-def test_no_function_of_a_measurement_is_without_a_claim():
-    for script in {script for script, _ in MEASUREMENTS.values()}:
-        returning = [
-            n for n, f in vars(script).items() if getattr(f, "__annotations__", {}).get("return") is Measurement
-        ]
-        own = [n for n in returning if not n.startswith("_") and getattr(script, n).__module__ == script.__name__]
-        assert {n.replace("_", "-") for n in own} <= set(CLAIMS)
+def test_what_is_entered_as_a_measurement_is_one_of_a_claim_that_bears_its_name():
+    assert set(common.MEASUREMENTS) <= set(CLAIMS)
+    for claim_id, function in common.MEASUREMENTS.items():
+        assert function.__name__ == claim_id.replace("-", "_") and function.__annotations__["return"] is Measurement
+
+
+def test_no_function_of_a_measurement_is_left_out():
+    for script in {sys.modules[function.__module__] for function in MEASUREMENTS.values()}:
+        public = {name: f for name, f in vars(script).items() if not name.startswith("_")}
+        own = {f for f in public.values() if getattr(f, "__annotations__", {}).get("return") is Measurement}
+        assert {f for f in own if f.__module__ == script.__name__} <= set(MEASUREMENTS.values())
 
 
 @pytest.mark.parametrize("claim_id", MEASURED)

@@ -119,7 +119,7 @@ def assert_close(again, recorded, place=""):
 
 @pytest.mark.parametrize("claim_id", MEASURED)
 def test_measured_again_from_the_checkpoints(claim_id, averages_kept):
-    taken, found, rule = MEASUREMENTS[claim_id][1](), result(claim_id), CLAIMS[claim_id].rule
+    taken, found, rule = MEASUREMENTS[claim_id](), result(claim_id), CLAIMS[claim_id].rule
     assert (taken.quantity, set(taken.inputs)) == (found["quantity"], {ROOT / name for name in found["inputs"]})
     plain = json.loads(json.dumps([taken.runs, taken.control, taken.details], default=ledger._plain))
     assert judge(CLAIMS[claim_id], taken.runs, taken.control)[0] == found["verdict"]
