@@ -34,7 +34,7 @@ def render_key(project: Project) -> str:
     files = [project.root / name for name in ("_config.yml", "_toc.yml", "CONTRIBUTING.md", "constraints.txt")]
     files += files_under(project.root / "book", Path(__file__).parent)
     files += evidence_files(project)
-    files += project.root.glob("vsbook/ledger.py")
+    files += (path for path in files_under(project.root / "vsbook") if path.suffix in (".py", ".pyi"))  # the reference
     return digest(files, *(project.output(name).read_text() for name in project.chapters))
 
 

@@ -194,7 +194,8 @@ def slow_starts(model, data, reading):
 @pytest.mark.parametrize("reading", READINGS)
 @pytest.mark.parametrize("model", [dense(3), convolutional()], ids=["dense", "convolutional"])
 def test_start_images_are_those_of_the_slow_search(model, reading, monkeypatch):
-    monkeypatch.setattr("vsbook.networks.outputs.BATCH", 7)
+    for room in ("networks.outputs", "inversion.ideal"):
+        monkeypatch.setattr(f"vsbook.{room}.BATCH", 7)
     data, before = sample(5), state(model)
     outputs = output_statistics(model, data.images, progress=False)
     found = start_images(model, data, outputs, reading)
