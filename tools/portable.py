@@ -27,8 +27,21 @@ console = Console(highlight=False, soft_wrap=True)
 
 # Tests of texts, pages, files and the build: no processor has a part in them.
 ASIDE = {
-    *("build", "claims", "contract", "data", "html", "ledger", "matrix", "mutants", "notebooks", "pages", "plots"),
-    *("memory", "portable", "summary", "wheel", "workflows"),
+    *(
+        "api",
+        "build",
+        "claims",
+        "contract",
+        "data",
+        "html",
+        "ledger",
+        "matrix",
+        "memory",
+        "mutants",
+        "notebooks",
+        "pages",
+    ),
+    *("plots", "portable", "summary", "wheel", "workflows"),
 }
 OLD, MIDDLE, NEW = "default", "avx2", "avx512"  # PyTorch's names for three generations of instruction sets
 LIBRARIES = {  # the same generations in oneDNN's and MKL's words, and what the processor must have
