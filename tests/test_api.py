@@ -28,6 +28,11 @@ def test_every_function_and_class_of_a_wing_is_there(reference, wing):
     assert {it["id"] for it in reference.select("dt.sig") if it["id"].count(".") == 2} >= wanted
 
 
+def test_no_sentence_is_taken_for_a_type(reference):
+    """As napoleon does with what stands before a colon in the first line of a property."""
+    assert [it.get_text() for it in reference.select("article dt") if it.get_text().startswith("Type:")] == []
+
+
 def test_no_markup_is_left_and_no_path_of_this_machine(reference):
     for it in reference.select("article pre, article .math, article code, article script"):
         it.extract()

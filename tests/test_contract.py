@@ -113,7 +113,7 @@ def test_a_wing_offers_what_its_rooms_make_public(wing):
 
 
 # Rooms, and names in rooms, that serve other rooms alone.
-INSIDE = {"bounded", "relaxations", "as_box", "error_bounds"}
+INSIDE = {"bounded", "lengths", "relaxations", "as_box", "error_bounds"}
 INSIDE |= {"hooked", "as_tensor", "in_mode", "refuse_moods", "refuse_training", "type_in_eval_mode"}
 INSIDE |= {"packed", "read_tensors", "save_kernels", "shareable"}
 INSIDE |= {"as_targets", "descend", "differentiable", "finite_arrays"}

@@ -8,11 +8,21 @@ Importing `vsbook` loads nothing else; each wing is imported by its own name, an
 - `vsbook.ledger`: claims and measurements; `vsbook.plots`: pictures; `vsbook.cli`: the command line.
 """
 
+WINGS = ("linalg", "networks", "inversion", "ledger", "plots")
 
-def __getattr__(name: str) -> str:
-    """`vsbook.__version__`, that of the installed package; looked up when asked for, so that the import stays quick."""
+
+def __dir__() -> list[str]:
+    """The wings, and `__version__`."""
+    return [*WINGS, "__version__"]
+
+
+def __getattr__(name: str):
+    """A wing, or `vsbook.__version__`, that of the installed package: when it is asked for, for a quick import."""
+    from importlib import import_module
     from importlib.metadata import PackageNotFoundError, version
 
+    if name in WINGS:
+        return import_module(f"vsbook.{name}")
     if name == "__version__":
         try:
             return version("vsbook")

@@ -21,6 +21,16 @@ __all__ = [
 ]
 
 
+HOW = {  # an object of a class is made
+    "Chain": "make one by vsbook.inversion.Chain.of(model)",
+    "FourSubspaces": "make one by vsbook.linalg.FourSubspaces.of(A)",
+    "Generator": "make one by numpy.random.default_rng(seed)",
+    "Images": "make one by vsbook.networks.Images(images, labels)",
+    "Outputs": "make one by vsbook.networks.output_statistics(model, images)",
+    "Tensor": "make one by torch.as_tensor(it)",
+}
+
+
 class BadInput(ValueError):
     """Input that a public function can't use. The message is one line: expected, came, remedy."""
 
@@ -133,7 +143,7 @@ def as_vectors(values, length: int | None, name: str = "x") -> Float[np.ndarray,
     if array.ndim == 0 or (length is not None and array.shape[-1] != length):
         wanted = "a vector" if length is None else f"a last axis of {length}"
         raise BadInput(
-            f"{name}: expected {wanted}, got shape {array.shape}; flatten images and put batches in the first axis"
+            f"{name}: expected {wanted}, got shape {array.shape}; put batches in the first axis, and flatten each"
         )
     return array
 
@@ -153,14 +163,14 @@ def as_rows(values, length: int | None, name: str, lone: bool = True) -> Float[n
     rows = np.atleast_2d(vectors) if lone else vectors
     if rows.ndim != 2:
         wanted = f"(N, {'n' if length is None else length}), one vector a row"
-        raise BadInput(f"{name}: expected {wanted}, got shape {rows.shape}; put all in the first axis")
+        raise BadInput(f"{name}: expected {wanted}, got shape {rows.shape}; flatten each, all in the first axis")
     return rows
 
 
 def one_of(choice: str, choices, name: str) -> str:
     """`choice` if it is among `choices`, or `BadInput` that lists them (of many, the nearest)."""
     if not isinstance(choice, Hashable) or choice not in choices:
-        names = [str(known) for known in choices]
+        names = [str(known) or "''" for known in choices]
         listed = names if len(names) <= 12 else difflib.get_close_matches(str(choice), names, 5, 0)
         more = ", ..." if listed != names else ""
         raise BadInput(f"{name}: expected one of {', '.join(listed)}{more}; got {choice!r}; choose a listed name")
@@ -171,7 +181,8 @@ def instance_of(value, kind: type, name: str):
     """`value` if it is of that class, or `BadInput` that names both."""
     if not isinstance(value, kind):
         wanted = f"{kind.__module__.partition('.')[0]}'s {kind.__name__}"
-        raise BadInput(f"{name}: expected an object of {wanted}, got {type(value).__name__}; make one first")
+        how = HOW.get(kind.__name__, "make one first")
+        raise BadInput(f"{name}: expected an object of {wanted}, got {type(value).__name__}; {how}")
     return value
 
 

@@ -69,7 +69,7 @@ class Claim:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what a measurement answers to: a result made for other words or another rule is no result."""
+        """SHA-256 of what a measurement answers to; a result made for other words or another rule is no result."""
         return hashlib.sha256(json.dumps([self.stated, self.measure, self.rule], sort_keys=True).encode()).hexdigest()
 
 

@@ -8,7 +8,6 @@ import numpy as np
 __all__ = ["Shown"]
 
 FEW = 4  # numbers that are shown themselves
-LONGEST = 60  # characters of any other value
 
 
 class Shown:
@@ -33,9 +32,8 @@ class Shown:
 def _short(value) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.tolist()}" if value.ndim < 2 and value.size <= FEW else f"{value.dtype} {value.shape}"
-    if isinstance(value, tuple) and value and all(isinstance(part, (Shown, np.ndarray)) for part in value):
-        return f"{len(value)} of {type(value[0]).__name__}"
-    if isinstance(value, Mapping) and any(isinstance(part, np.ndarray) for part in value.values()):
+    if isinstance(value, Mapping):
         return "{" + ", ".join(f"{name!r}: {_short(part)}" for name, part in value.items()) + "}"
-    said = repr(value)
-    return said if len(said) <= LONGEST or isinstance(value, Shown) else f"{said[:LONGEST]}..."
+    if isinstance(value, tuple) and any(isinstance(part, (Shown, np.ndarray)) for part in value):
+        return "(" + ", ".join(map(_short, value)) + ")"
+    return getattr(value, "__name__", "") or repr(value)

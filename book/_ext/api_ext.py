@@ -14,10 +14,15 @@ from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import nested_parse_with_titles
 
+OPERATORS = "__call__, __getitem__, __add__, __matmul__"
+
 
 def offered(wing: str) -> list[tuple[str, str, list[str]]]:
     """Each room of a wing, what its first line says, and the names that the wing offers of it, in its order."""
-    folder = Path(importlib.import_module(f"vsbook.{wing}").__file__).parent
+    module = importlib.import_module(f"vsbook.{wing}")
+    folder = Path(module.__file__).parent
+    if not hasattr(module, "__path__"):  # a room outside the wings
+        return [(wing, first_line(folder / f"{wing}.py"), module.__all__)]
     listed = re.findall(r'# (\w+): .*\n((?:    "\w+",\n)+)', (folder / "__init__.pyi").read_text(encoding="utf-8"))
     return [(room, first_line(folder / f"{room}.py"), re.findall(r"\w+", names)) for room, names in listed]
 
@@ -38,7 +43,7 @@ class Api(SphinxDirective):
         for room, says, names in offered(self.arguments[0]):
             lines += [f"### {room}", "", says, "", "````{eval-rst}"]
             for name in names:
-                lines += entry(f"vsbook.{self.arguments[0]}.{room}", name)
+                lines += entry(f"vsbook.{self.arguments[0]}", name)
             lines += ["````", ""]
         section = nodes.container()
         nested_parse_with_titles(self.state, StringList(lines, self.get_source_info()[0]), section, self.content_offset)
@@ -46,20 +51,20 @@ class Api(SphinxDirective):
 
 
 def entry(module: str, name: str) -> list[str]:
-    """Autodoc's lines for one name, as a user imports it; constants have no docstring to show."""
+    """Autodoc's lines for one name, as a user imports it; a constant shows its value, or the names that it has."""
     thing = getattr(importlib.import_module(module), name)
-    if not (inspect.isclass(thing) or inspect.isfunction(thing)):
-        return []
-    kind = "autoclass" if inspect.isclass(thing) else "autofunction"
-    return [f".. {kind}:: {module.rpartition('.')[0]}.{name}", *["   :members:"] * inspect.isclass(thing), ""]
+    if inspect.isclass(thing):
+        return [f".. autoclass:: {module}.{name}", "   :members:", f"   :special-members: {OPERATORS}", ""]
+    if inspect.isfunction(thing):
+        return [f".. autofunction:: {module}.{name}", ""]
+    value = ", ".join(map(repr, thing)) if isinstance(thing, (dict, tuple)) else repr(thing)
+    return [f".. py:data:: {module}.{name}", "", f"   {value if '<' not in value else type(thing).__name__}", ""]
 
 
 def as_restructured(app, what, name, thing, options, lines):
     """Formulas, names and tables in autodoc's markup, by paragraphs; examples, behind >>>, stay as they are."""
     paragraphs = re.split(r"(\n\s*\n)", "\n".join(lines))
     lines[:] = "".join(map(restructured, paragraphs)).split("\n")
-    if what == "property":
-        lines.insert(0, "")  # else napoleon takes what stands before a colon for the type
 
 
 def restructured(paragraph: str) -> str:

@@ -263,6 +263,6 @@ def test_a_range_that_float64_does_not_hold(size):
 
 def test_relu_refuses_to_invert():
     with pytest.raises(
-        BadInput, match=r"^activation: expected one with an inverse, got ReLU; invert inside one pattern"
+        BadInput, match=r"^activation: expected one with an inverse, got ReLU; invert inside one pattern, by"
     ):
         relu().inverse([1.0])

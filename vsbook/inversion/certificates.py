@@ -111,7 +111,7 @@ def check_certificate(chain: Chain, target, certificate, box=(0.0, 1.0)) -> bool
     Raises:
         BadInput: unless the chain, the target and the box are such.
 
-    >>> from vsbook.linalg.activations import identity
+    >>> from vsbook.linalg import identity
     >>> step = Step("sum", np.array([[1.0, 1.0]]), np.zeros(1), identity())
     >>> check_certificate(Chain((step,)), [3.0], Separation((np.array([1.0]),), 0.5))  # at most 1 + 1 = 2
     True
@@ -138,7 +138,7 @@ def error_bounds(chain: Chain, image, target) -> list[Fraction | float]:
     Raises:
         BadInput: unless the image (n,) and the target (m,) are one vector each, of the chain's inputs and outputs.
 
-    >>> from vsbook.linalg.activations import identity
+    >>> from vsbook.linalg import identity
     >>> chain = Chain((Step("sum", np.array([[1e16, 1.0]]), np.zeros(1), identity()),))
     >>> chain([1.0, 1.0])[0], error_bounds(chain, [1.0, 1.0], [1e16])  # 1e16 + 1 is no float64
     (array([1.e+16]), [Fraction(1, 1)])

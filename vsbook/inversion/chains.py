@@ -64,10 +64,19 @@ class Step(Shown):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Chain(Shown):
+class Chain:
     """Layers one after the other. Images are flattened: (N, inputs) in, (N, outputs) out."""
 
     steps: tuple[Step, ...]
+
+    def __repr__(self) -> str:
+        """Sizes and activations, from the images to the outputs.
+
+        >>> from vsbook.networks import create
+        >>> Chain.of(create("fcnn1", 0).eval())
+        Chain(784 -> 10 SELU)
+        """
+        return f"Chain({self.inputs} -> {' -> '.join(f'{len(s.bias)} {s.activation.name}' for s in self.steps)})"
 
     @classmethod
     def of(cls, model: nn.Module) -> "Chain":
@@ -81,7 +90,7 @@ class Chain(Shown):
             BadInput: for a network in training mode or of torch.jit, one with other layers, layers that don't fit
                 together, or weights that aren't finite.
 
-        >>> from vsbook.networks.models import create
+        >>> from vsbook.networks import create
         >>> [(step.name, step.weight.shape, step.activation.name) for step in Chain.of(create("fcnn1", 0).eval()).steps]
         [('layer1', (10, 784), 'SELU')]
         """
@@ -111,7 +120,7 @@ class Chain(Shown):
     def layer_outputs(self, images) -> list[Float[np.ndarray, "N m"]]:
         """What each layer gives out, activation included, for images (N, inputs) or (N, ...).
 
-        >>> from vsbook.networks.models import create
+        >>> from vsbook.networks import create
         >>> [x.shape for x in Chain.of(create("fcnn5", 0).eval()).layer_outputs(np.zeros((2, 28, 28)))]
         [(2, 256), (2, 256), (2, 128), (2, 32), (2, 10)]
         """
@@ -128,7 +137,7 @@ class Chain(Shown):
     def jacobian(self, images) -> Float[np.ndarray, "N m n"]:
         """The derivative of the outputs by the pixels at each image: D_L W_L ... D_1 W_1, D the slopes of f.
 
-        >>> from vsbook.networks.models import create
+        >>> from vsbook.networks import create
         >>> Chain.of(create("fcnn5", 0).eval()).jacobian(np.zeros((2, 784))).shape
         (2, 10, 784)
         """
@@ -177,7 +186,7 @@ def _fit_together(steps: list[Step]) -> None:
         if given != taken:
             raise BadInput(
                 f"layer {after.name!r}: expected {given} inputs, what {before.name!r} gives, got {taken}; "
-                "flatten before the first layer"
+                "give one as many inputs as the other has outputs"
             )
 
 
@@ -211,6 +220,8 @@ def _instead(module: nn.Module, steps: list[Step]) -> str:
     if type(module).forward is nn.Module.forward:
         return "put its parts into a torch.nn.Sequential"
     whole = "invert this network as a whole by vsbook.inversion.invert"
+    if any(True for _ in module.children()):
+        return f"list its layers in a torch.nn.Sequential, or {whole}"
     if type(module) is not nn.BatchNorm1d:
         return whole
     if module.running_mean is None:

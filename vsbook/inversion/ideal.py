@@ -137,8 +137,8 @@ def start_images(model: nn.Module, data: Images, outputs: Outputs, reading: str)
 
     Source: section 2.4, paragraph 4 of the paper.
 
-    >>> from vsbook.networks.data import mnist
-    >>> from vsbook.networks.models import create
+    >>> from vsbook.networks import mnist
+    >>> from vsbook.networks import create
     >>> test, model = mnist().test, create("fcnn1", 0).eval()
     >>> found = start_images(model, test, output_statistics(model, test.images, progress=False), "own minima")
     >>> bool((found.distances["min-img"] <= found.distances["min-img of the class"]).all())
@@ -231,7 +231,7 @@ def distances_to(model: nn.Module, images, targets) -> Float[np.ndarray, " k"]:
     Raises:
         BadInput: for a network in training mode, or targets that aren't finite numbers of the shape of the outputs.
 
-    >>> from vsbook.networks.models import create
+    >>> from vsbook.networks import create
     >>> distances_to(create("fcnn1", 0).eval(), np.zeros((2, 784)), np.full((2, 10), 100.0)).round().tolist()
     [316.0, 316.0]
     """

@@ -119,7 +119,7 @@ def train_input(model: nn.Module, images, targets, how: Descent | InBox, data=No
 
     Source: section 2.4, paragraph 4, and section 3, last paragraph of the paper.
 
-    >>> from vsbook.networks.models import create
+    >>> from vsbook.networks import create
     >>> model, start = create("fcnn1", 0).eval(), np.full((1, 784), 0.5)
     >>> found = train_input(model, start, np.ones((1, 10)), Descent(), progress=False)
     >>> bool((found.after < found.before).all()), found.losses.shape
@@ -224,7 +224,9 @@ def _prior(how: InBox, data, pixels: int) -> Callable[[torch.Tensor, int], torch
         return lambda x, _: 0.0
     if how.prior == "total variation":
         if int(np.sqrt(pixels)) ** 2 != pixels:
-            raise BadInput(f"images: expected square ones for their total variation, got {pixels} pixels; reshape them")
+            raise BadInput(
+                f"images: expected square ones for their total variation, got {pixels} pixels; take another prior"
+            )
         return lambda x, _: _total_variation(x)
     return _ToNearest(data)
 

@@ -71,7 +71,7 @@ def invert(
 
     Source: equation (5) of the paper with J^+ in the place of W^+.
 
-    >>> from vsbook.networks.models import create
+    >>> from vsbook.networks import create
     >>> found = invert(create("fcnn5", 0).eval(), np.zeros((1, 10)), np.full((1, 784), 0.5), progress=False)
     >>> bool(found.converged[0]), bool(found.errors[0] < 1e-10)
     (True, True)
@@ -243,8 +243,8 @@ def starting_images(kind: str, model: nn.Module, targets, train: Images) -> Floa
 
     Source: 'initializing based on the original training images', section 3 of the paper.
 
-    >>> from vsbook.networks.models import create
-    >>> from vsbook.networks.data import mnist
+    >>> from vsbook.networks import create
+    >>> from vsbook.networks import mnist
     >>> starting_images("class average", create("fcnn1", 0), np.eye(10), mnist().test).shape
     (10, 784)
     """

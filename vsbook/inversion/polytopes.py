@@ -78,7 +78,7 @@ def pattern(chain: Chain, image) -> Bool[np.ndarray, " K"]:
     Raises:
         BadInput: for a chain with other activations than ReLU, leaky ReLU and none, or an image of another shape.
 
-    >>> from vsbook.networks.models import create
+    >>> from vsbook.networks import create
     >>> pattern(Chain.of(create("fcnn5_relu", 0).eval()), np.ones(784)).shape
     (672,)
     """
@@ -271,7 +271,7 @@ def walk(chain: Chain, target, start, max_patterns: int = 3000) -> Walk:
     Raises:
         BadInput: as `invert_in_pattern`, or for a limit that is no whole number above 0.
 
-    >>> from vsbook.networks.models import create
+    >>> from vsbook.networks import create
     >>> chain = Chain.of(create("fcnn5_relu", 0).eval())
     >>> found = walk(chain, chain(np.ones(784))[0], np.full(784, 0.5))
     >>> found.converged, found.error < 1e-9

@@ -92,7 +92,7 @@ def reach(
 
     Source: section 2.4 of the paper.
 
-    >>> from vsbook.linalg.activations import identity
+    >>> from vsbook.linalg import identity
     >>> layer = Step("sum", np.array([[1.0, 1.0]]), np.zeros(1), identity())
     >>> yes, no = reach(Chain((layer,)), [[1.0], [3.0]])
     >>> yes.answer, yes.image, no.answer, no.certificate.multipliers, round(no.bound, 3)
@@ -126,7 +126,7 @@ def trace_back(
 
     Source: section 2.4 of the paper, equation (5).
 
-    >>> from vsbook.linalg.activations import tanh
+    >>> from vsbook.linalg import tanh
     >>> steps = Step("first", np.eye(2), np.zeros(2), tanh()), Step("sum", np.array([[1.0, 2.0]]), np.zeros(1), tanh())
     >>> inside, outside = trace_back(Chain(steps), np.tanh([[2.5], [3.5]]))
     >>> inside.layers[0].image.round(3), outside.layers[0].answer  # the minimum-norm input is (0.5, 1)
@@ -148,7 +148,10 @@ def _targets(chain: Chain, targets) -> np.ndarray:
 
 def _invertible(f: Activation) -> None:
     if f.inverse_function is None:
-        raise BadInput(f"chain: expected an activation with an inverse, got {f.name}; invert inside one pattern")
+        raise BadInput(
+            f"chain: expected an activation with an inverse, got {f.name}; "
+            "invert inside one pattern, by vsbook.inversion.walk"
+        )
 
 
 def _tolerance(tolerance) -> float:

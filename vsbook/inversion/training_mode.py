@@ -26,8 +26,8 @@ __all__ = ["BatchNorm", "Copies", "copies_in_training_mode", "train_copies"]
 COPIES = 32  # of one image in a batch
 
 
-@dataclass(frozen=True)
-class BatchNorm:
+@dataclass(frozen=True, repr=False)
+class BatchNorm(Shown):
     """One layer of batch normalisation in training mode.
 
     Fields:

@@ -13,7 +13,6 @@ from .kernels import (
     pattern_share,
     two_level_share,
 )
-from .lengths import lengths, lengths_or_one, relative_lengths
 from .nullmodel import (
     STATISTICS,
     Identifiability,
@@ -58,10 +57,6 @@ __all__ = [
     "numerical_rank",
     "rank_tolerance",
     "stored_as",
-    # lengths: that neither overflow nor vanish
-    "lengths",
-    "lengths_or_one",
-    "relative_lengths",
     # kernels: a convolution as matrices
     "LINES",
     "PATTERNS",

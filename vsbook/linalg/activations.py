@@ -47,7 +47,7 @@ class Inverse(Shown):
     depth: Float[np.ndarray, "..."]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Activation:
     """A function of one variable on all of R: its slope, its range, and its inverse where it has one.
 
@@ -63,6 +63,15 @@ class Activation:
     slope: Callable[[np.ndarray], np.ndarray]
     inverse_function: Callable[[np.ndarray], np.ndarray] | None
     precise: Callable[[Decimal], Decimal] | None = None
+
+    def __repr__(self) -> str:
+        """Its name and its range.
+
+        >>> relu()
+        Activation(ReLU, values in (0, inf), not one to one)
+        """
+        inverse = ", not one to one" if self.inverse_function is None else ""
+        return f"Activation({self.name}, values in ({self.low:.4g}, {self.high:.4g}){inverse})"
 
     def __call__(self, x) -> Float[np.ndarray, "..."]:
         """f(x), elementwise, in float64. Raises BadInput where f(x) is beyond float64."""
@@ -85,7 +94,10 @@ class Activation:
         (array([1., 0.]), array([False, False,  True]), array([0.   , 0.   , 0.242]))
         """
         if self.inverse_function is None:
-            raise BadInput(f"activation: expected one with an inverse, got {self.name}; invert inside one pattern")
+            raise BadInput(
+                f"activation: expected one with an inverse, got {self.name}; "
+                "invert inside one pattern, by vsbook.inversion.walk"
+            )
         y = as_real(y, "y").astype(np.float64)
         low, high = np.nextafter(self.low, np.inf), np.nextafter(self.high, -np.inf)
         nearest = np.clip(y, low, high)

@@ -4,6 +4,7 @@ Source: tests by draws from a group of transformations under which the null's la
 2018); Holm (1979).
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,6 +31,14 @@ class SpectrumTests(Shown):
     tests: dict[str, NullTest]
     adjusted: dict[str, float]
     skipped: dict[str, str]
+
+    def __repr__(self) -> str:
+        """A line for each matrix, and for each reason to skip some."""
+        lines = [f"SpectrumTests, matrices: {len(self.tests)}"]
+        for name, test in self.tests.items():
+            lines.append(f"  {name}: {test.statistic} {test.observed:.4g}, adjusted p {self.adjusted[name]:.3g}")
+        lines += [f"  skipped, {count}: {reason}" for reason, count in Counter(self.skipped.values()).items()]
+        return "\n".join(lines)
 
 
 def spectrum_tests(

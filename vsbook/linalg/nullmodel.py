@@ -176,7 +176,7 @@ def _checked_spectra(spectra) -> Float[np.ndarray, "*batch k"]:
     if np.any(np.diff(spectra, axis=-1) > 0) or np.any(spectra < 0) or np.any(spectra[..., 0] == 0):
         raise BadInput(
             "spectra: expected singular values in falling order, the first positive, got others; "
-            "pass them as the SVD does"
+            "pass those of numpy.linalg.svd, or take FourSubspaces.of(A).condition_number of a matrix"
         )
     return spectra
 

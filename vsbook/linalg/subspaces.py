@@ -211,39 +211,35 @@ class FourSubspaces:
         """What one wants to see in a shell.
 
         >>> FourSubspaces.of([[3, 0, 0], [0, 1, 0]])
-        FourSubspaces(shape (2, 3), rank 2, condition number 3, nullity 1, left nullity 0)
+        FourSubspaces(shape: (2, 3), rank: 2, condition number: 3)
         """
-        (m, n), r = self.shape, self.rank
-        return (
-            f"FourSubspaces(shape {m, n}, rank {r}, condition number {self.condition_number:.4g}, "
-            f"nullity {n - r}, left nullity {m - r})"
-        )
+        return f"FourSubspaces(shape: {self.shape}, rank: {self.rank}, condition number: {self.condition_number:.4g})"
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(m, n): outputs, inputs."""
+        """(m, n), outputs and inputs."""
         return self.U.shape[0], self.Vh.shape[1]
 
     # the four bases
 
     @property
     def row_space(self) -> Float[np.ndarray, "n r"]:
-        """Orthonormal basis of the row space: Signal(W), what the layer sees."""
+        """Orthonormal basis of the row space, Signal(W) in the paper, what the layer sees."""
         return self.Vh[: self.rank].T
 
     @cached_property
     def null_space(self) -> Float[np.ndarray, "n n-r"]:
-        """Orthonormal basis of the null space: RejSignal(W), what the layer can't see."""
+        """Orthonormal basis of the null space, RejSignal(W) in the paper, what the layer can't see."""
         return _complement(self.row_space)
 
     @property
     def column_space(self) -> Float[np.ndarray, "m r"]:
-        """Orthonormal basis of the column space: SignalOut(W), what the layer can say."""
+        """Orthonormal basis of the column space, SignalOut(W) in the paper, what the layer can say."""
         return self.U[:, : self.rank]
 
     @cached_property
     def left_null_space(self) -> Float[np.ndarray, "m m-r"]:
-        """Orthonormal basis of the left null space: RejSignalOut(W), what the layer can never say."""
+        """Orthonormal basis of the left null space, RejSignalOut(W) in the paper, what the layer can never say."""
         return _complement(self.column_space)
 
     # the spectrum

@@ -88,7 +88,7 @@ def save_checkpoint(path, model: nn.Module, header: dict[str, str]) -> None:
 
 
 def load_checkpoint(path, network: str | None = None) -> nn.Module:
-    """The network of a checkpoint, in eval mode, ready to look at.
+    """The network of a checkpoint, one of `NETWORKS`, in eval mode, ready to look at.
 
     Args:
         path: a safetensors file written by `save_checkpoint`.

@@ -153,7 +153,9 @@ def class_averages(images, labels) -> Float[np.ndarray, "10 784"]:
     True
     """
     images, labels = as_real(images, "images"), as_real(labels, "labels")
-    if images.ndim != 2 or labels.shape != images.shape[:1]:
+    if images.ndim != 2:
+        raise BadInput(f"images: expected one flattened image a row, got shape {images.shape}; reshape them")
+    if labels.shape != images.shape[:1]:
         raise BadInput(
             f"labels: expected one for each image, got shapes {images.shape} and {labels.shape}; pass them together"
         )

@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from vsbook.checks import whole_number
+
 __all__ = ["ROUNDING", "DrawnByNumPy"]
 
 # Of PyTorch's own arithmetic in float32, in units of 2^-24: radius times cosine, with a radius of at most
@@ -38,7 +40,7 @@ class DrawnByNumPy(TorchDispatchMode):
     def __init__(self, seed: int):
         """A stream of its own, which PyTorch's `manual_seed` would start too."""
         super().__init__()
-        self._numbers = np.random.RandomState(seed % 2**32)  # its streams are frozen for good
+        self._numbers = np.random.RandomState(whole_number(seed, "seed") % 2**32)  # its streams are frozen for good
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         """Fill by NumPy what would be filled at random; all else is PyTorch's."""

@@ -20,6 +20,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from vsbook.checks import BadInput, instance_of, one_of
 from vsbook.linalg.kernels import flattened_kernels, im2col
 from vsbook.linalg.subspaces import SPACINGS, stored_as
+from vsbook.shown import Shown
 
 __all__ = ["Layer", "NamedWeights", "Seen", "capture", "hooked", "named_weights", "uncompiled"]
 
@@ -242,8 +243,8 @@ def _array(tensor: torch.Tensor, name: str) -> np.ndarray:
     return array
 
 
-@dataclass
-class Seen:
+@dataclass(repr=False)
+class Seen(Shown):
     """What a layer took in and gave out at its last forward pass, as arrays with the batch in the first axis."""
 
     input: Float[np.ndarray, "N ..."] | None = None
@@ -302,7 +303,7 @@ def capture(model: nn.Module, names):
     Raises:
         BadInput: for a name that the network does not have, or a layer that takes or gives anything but one tensor.
 
-    >>> from vsbook.networks.models import create
+    >>> from vsbook.networks import create
     >>> network = create("fcnn1", 0)
     >>> with capture(network, ["layer1"]) as seen:
     ...     _ = network(torch.zeros(2, 784))

@@ -262,7 +262,7 @@ def output_statistics(model: nn.Module, images, progress: bool = True) -> Output
 
     Source: section 2.4, paragraph 3 of the paper: the values achieved over the training set.
 
-    >>> from vsbook.networks.models import create
+    >>> from vsbook.networks import create
     >>> found = output_statistics(create("fcnn1", 0).eval(), np.zeros((3, 784)), progress=False)
     >>> found.values.shape, found.head, found.energies.tolist()
     ((3, 10), 'layer1', [0.0, 0.0, 0.0])
