@@ -490,7 +490,7 @@ MUTANTS = {
     "angles before radii": Mutant(
         "draws", "lengths, turns = np.moveaxis", "turns, lengths = np.moveaxis", draws("normal_numbers_are_pytorchs")
     ),
-    "a seed's high bits": Mutant("draws", "seed % 2**32", "seed >> 32", draws("uniform_numbers_are_pytorchs")),
+    "a seed's high bits": Mutant("draws", " % 2**32", " >> 32", draws("uniform_numbers_are_pytorchs")),
     "gaps to one side": Mutant(
         "nullmodel", "np.minimum(steps[:, :-1], steps[:, 1:])", "steps[:, 1:]", nullmodel("gaps_by_hand")
     ),

@@ -25,12 +25,11 @@ def threads(count: int) -> dict[str, str]:
 def execute(project: Project, name: str, key: str, count: int = 1) -> None:
     """Run the chapter, refuse warnings and cells that did not run, and put the result into place."""
     os.environ.update(threads(count))
-    start = time.perf_counter()
     with Held() as held:
-        notebook = run(project, name)
+        notebook, seconds = run(project, name)
     measured = {
         "key": key,
-        "seconds": round(time.perf_counter() - start, 2),
+        "seconds": round(seconds, 2),
         "held_mb": held.megabytes,
         "resident_mb": resident_megabytes(),
         "threads": count,
@@ -40,11 +39,12 @@ def execute(project: Project, name: str, key: str, count: int = 1) -> None:
     write_whole(project.output(name), as_text(_tidy(notebook, measured)))
 
 
-def run(project: Project, name: str) -> dict:
-    """The executed notebook. A kernel that falls silent is given up, and a second one tried: seen on a busy machine."""
+def run(project: Project, name: str) -> tuple[dict, float]:
+    """The executed notebook and its seconds. A kernel that falls silent is given up, and a second one tried."""
     for _ in range(2):
+        start = time.perf_counter()
         try:
-            return papermill.execute_notebook(
+            notebook = papermill.execute_notebook(
                 prepare(project, name),
                 None,
                 kernel_name="python3",
@@ -54,6 +54,7 @@ def run(project: Project, name: str) -> dict:
                 progress_bar=False,
                 execution_timeout=CELL_SECONDS,
             )
+            return notebook, time.perf_counter() - start
         except TimeoutError:
             continue
     raise BuildError(f"a cell took more than {CELL_SECONDS} s, twice; make it shorter")
