@@ -71,7 +71,7 @@ def _resolve(package: Path, parts: list[str]) -> list[Path]:
     """The package's `__init__.py` files on the way to a name, and the module that holds it."""
     files, here = [package / "__init__.py"], package
     for part in parts:
-        part = _offered(here).get(part, part)
+        part = offered(here).get(part, part)
         here = here / part
         if here.with_suffix(".py").is_file():
             return [*files, here.with_suffix(".py")]
@@ -80,7 +80,7 @@ def _resolve(package: Path, parts: list[str]) -> list[Path]:
     return files
 
 
-def _offered(wing: Path) -> dict[str, str]:
+def offered(wing: Path) -> dict[str, str]:
     """Which room holds each name that a wing offers by its stub."""
     stub = wing / "__init__.pyi"
     nodes = ast.parse(stub.read_text()).body if stub.is_file() else []

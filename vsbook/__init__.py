@@ -18,12 +18,13 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str):
     """A wing, or `vsbook.__version__`, that of the installed package: when it is asked for, for a quick import."""
-    from importlib import import_module
-    from importlib.metadata import PackageNotFoundError, version
-
     if name in WINGS:
+        from importlib import import_module
+
         return import_module(f"vsbook.{name}")
     if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
             return version("vsbook")
         except PackageNotFoundError:

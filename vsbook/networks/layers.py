@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
@@ -165,7 +166,8 @@ def named_weights(model: nn.Module) -> NamedWeights:
 @contextmanager
 def _still(module: nn.Module):
     """Parametrisations in eval mode: in training mode, a look at a spectral norm is a step of its iteration."""
-    moving = [part for part in getattr(module, "parametrizations", nn.Module()).modules() if part.training]
+    parts = module.parametrizations.modules() if is_parametrized(module) else ()
+    moving = [part for part in parts if part.training]
     for part in moving:
         part.training = False
     try:
