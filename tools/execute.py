@@ -5,12 +5,19 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import papermill
+from nbclient.output_widget import OutputWidget
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
 
 from tools.memory import Held, resident_megabytes
 from tools.notebooks import as_text, prepare
 from tools.project import BuildError, Project, write_whole
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -27,7 +34,7 @@ def execute(project: Project, name: str, key: str, count: int = 1) -> None:
     os.environ.update(threads(count))
     start = time.perf_counter()
     with Held() as held:
-        notebook = run(project, name)
+        notebook = run(prepare(project, name), project.notebooks)
     measured = {
         "key": key,
         "seconds": round(time.perf_counter() - start, 2),
@@ -40,23 +47,53 @@ def execute(project: Project, name: str, key: str, count: int = 1) -> None:
     write_whole(project.output(name), as_text(_tidy(notebook, measured)))
 
 
-def run(project: Project, name: str) -> dict:
-    """The executed notebook. A kernel that falls silent is given up, and a second one tried: seen on a busy machine."""
-    for _ in range(2):
-        try:
-            return papermill.execute_notebook(
-                prepare(project, name),
-                None,
-                kernel_name="python3",
-                cwd=str(project.notebooks),
-                coalesce_streams=True,
-                record_timing=False,
-                progress_bar=False,
-                execution_timeout=CELL_SECONDS,
-            )
-        except TimeoutError:
-            continue
-    raise BuildError(f"a cell took more than {CELL_SECONDS} s, twice; make it shorter")
+class Mirror(OutputWidget):
+    """What a widget shows, kept and not told to the kernel.
+
+    nbclient tells it on the socket on which it waits for the cell's reply, and a reply that comes while it writes wakes
+    nobody: the cell stands still until its time is over (nbclient's issue 312).
+    """
+
+    def sync_state(self) -> None:
+        """Tell nothing."""
+
+
+class Client(PapermillNotebookClient):
+    """Asks the kernel to run cells, and writes nothing else to it."""
+
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        self.widget_registry = {"@jupyter-widgets/output": {"OutputModel": Mirror}}
+
+
+class Engine(NBClientEngine):
+    """papermill's own, with that client."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name: str, *, execution_timeout: int, **_) -> None:
+        """Run the cells one after the other."""
+        Client(
+            nb_man, kernel_name=kernel_name, timeout=execution_timeout, coalesce_streams=True, record_timing=False
+        ).execute()
+
+
+papermill_engines.register("mirrored", Engine)
+
+
+def run(notebook: "NotebookNode", folder: Path) -> dict:
+    """The executed notebook; its kernel works in the folder."""
+    try:
+        return papermill.execute_notebook(
+            notebook,
+            None,
+            engine_name="mirrored",
+            kernel_name="python3",
+            cwd=str(folder),
+            progress_bar=False,
+            execution_timeout=CELL_SECONDS,
+        )
+    except TimeoutError:
+        raise BuildError(f"a cell took more than {CELL_SECONDS} s; make it shorter") from None
 
 
 def refuse_warnings(notebook: dict) -> None:

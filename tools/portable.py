@@ -33,6 +33,7 @@ ASIDE = {
         "claims",
         "contract",
         "data",
+        "execute",
         "html",
         "ledger",
         "matrix",
