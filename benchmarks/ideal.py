@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from benchmarks.pairs import ratio
-from vsbook.inversion.ideal import BATCH, ideal_outputs, nearest_outputs
+from vsbook.inversion.ideal import ideal_outputs, nearest_outputs
 from vsbook.networks.checkpoints import load
 from vsbook.networks.data import mnist_split
-from vsbook.networks.outputs import output_statistics
+from vsbook.networks.outputs import BATCH, output_statistics
 
 NETWORKS = {"fcnn1": (50_000, 5_000, 1), "fcnn5": (50_000, 5_000, 1), "resnet18": (1_000, 20, 32)}
 READING = "own minima"
@@ -23,7 +23,7 @@ PAIRS = 5  # fewer, since each takes long
 def ours(model: nn.Module, images: np.ndarray) -> np.ndarray:
     """Index of the min-img of each class."""
     values = output_statistics(model, images, progress=False).values
-    return nearest_outputs(values, ideal_outputs(values, READING))
+    return nearest_outputs(ideal_outputs(values, READING), values)
 
 
 def peer(model: nn.Module, images: np.ndarray, copies: int) -> np.ndarray:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from benchmarks.pairs import ratio
-from vsbook.inversion.newton import BATCH, STARTS, invert, starting_images
+from vsbook.inversion.newton import BATCH, invert
+from vsbook.inversion.starts import STARTS, starting_images
 from vsbook.networks.checkpoints import load
 from vsbook.networks.data import mnist_split
 from vsbook.networks.outputs import logits
@@ -25,7 +26,7 @@ PAIRS = 5  # fewer, since each takes long
 
 def batched(model: nn.Module, targets: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Ours."""
-    return invert(model, targets, starts, GOAL, progress=False).images
+    return invert(model, targets, starts, tolerance=GOAL, progress=False).images
 
 
 def singly(model: nn.Module, targets: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -56,7 +57,7 @@ def main() -> None:
     for name in NETWORKS:
         model = load(name)
         targets = logits(copy.deepcopy(model).double(), split.test.images[:MANY]).numpy()
-        starts = starting_images(STARTS[0], model, targets, split.train)
+        starts = starting_images(model, targets, split.train, STARTS[0])
         few, many = (model, targets[:FEW], starts[:FEW]), (model, targets, starts)
         ratios = [
             ratio(lambda peer=peer, few=few: peer(*few), lambda many=many: batched(*many), (FEW, MANY), PAIRS)

@@ -390,7 +390,7 @@ def _from_noise(seed: int) -> dict:
         "outputs of test images": real,
     }
     images = {
-        way: train_input(model, noise(seed), rows, BOXES["none"], progress=False).images
+        way: train_input(model, rows, noise(seed), BOXES["none"], progress=False).images
         for way, rows in targets.items()
     }
     reference = split.test.images[:REFERENCE]

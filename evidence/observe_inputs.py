@@ -17,8 +17,9 @@ from tqdm import tqdm
 from evidence.common import inputs, seeds
 from evidence.networks import trained
 from vsbook.files import write_beside
-from vsbook.inversion.ideal import READINGS, Starts, distances_to, lowest_quarter, start_images
+from vsbook.inversion.ideal import READINGS, distances_to, lowest_quarter
 from vsbook.inversion.input_training import Descent, InBox, Trained, train_input
+from vsbook.inversion.starts import Starts, ideal_starts
 from vsbook.inversion.training_mode import copies_in_training_mode, train_copies
 from vsbook.networks.checkpoints import load_checkpoint
 from vsbook.networks.data import Images, class_averages, mnist_split
@@ -67,7 +68,7 @@ def observe_reading(model: nn.Module, data: Images, starts: Starts, distances: n
     three = {name: starts.images[name] for name in NAMES[starts.reading]} | {"noise": noise(seed)}
     further = starts.images if starts.reading == PAPER_READING else three
     descents = {
-        name: train_input(model, images, starts.ideal, Descent(), progress=False)
+        name: train_input(model, starts.ideal, images, Descent(), progress=False)
         for name, images in (three | further).items()
     }
     boxes = BOXES if starts.reading == PAPER_READING and seed == 0 else {"none": BOXES["none"]}
@@ -85,7 +86,7 @@ def observe_reading(model: nn.Module, data: Images, starts: Starts, distances: n
         },
         "box": {
             prior: {
-                name: _kept_in_box(train_input(model, images, starts.ideal, how, data.images, progress=False))
+                name: _kept_in_box(train_input(model, starts.ideal, images, how, data=data.images, progress=False))
                 for name, images in three.items()
             }
             for prior, how in boxes.items()
@@ -99,7 +100,7 @@ def observe(model: nn.Module, seed: int) -> dict:
     outputs = output_statistics(model, data.images)
     found = {}
     for reading in READINGS:
-        starts = start_images(model, data, outputs, reading)
+        starts = ideal_starts(model, data, outputs, reading)
         distances = np.stack([np.linalg.norm(outputs.values - row, axis=1) for row in starts.ideal])
         found[reading] = observe_reading(model, data, starts, distances, seed)
         if reading == PAPER_READING:
@@ -127,7 +128,7 @@ def observe_resnet18(model: nn.Module, seed: int) -> dict:
 def _in_training_mode(model: nn.Module, image: np.ndarray, target: list) -> dict:
     """One image as 32 copies: what the network says, how it depends on the image, and a hundred steps."""
     seen = copies_in_training_mode(model, image)
-    reached, losses = train_copies(model, image, target, Descent(), progress=False)
+    reached, losses = train_copies(model, target, image, Descent(), progress=False)
     return {
         "outputs": seen.outputs.tolist(),
         "outputs in eval mode": seen.evaluated.tolist(),

@@ -65,14 +65,15 @@ def starts_for(chain: Chain, target: np.ndarray, split: Split, outputs: np.ndarr
 def asked(chain: Chain, targets: np.ndarray, box, starts) -> dict:
     """One target at a time, each from its own starts."""
     found = tuple(
-        reach(chain, target, box, TOLERANCE, None if starts is None else starts(target))[0] for target in targets
+        reach(chain, target, box, starts=None if starts is None else starts(target), atol=TOLERANCE, progress=False)[0]
+        for target in targets
     )
     return counted(chain, targets, found, box)
 
 
 def backwards(chain: Chain, targets: np.ndarray, box) -> dict[str, int]:
     """Where the way back through the layers ends, and with which answer there; 'image' where it arrives."""
-    traces = trace_back(chain, targets, box, TOLERANCE)
+    traces = trace_back(chain, targets, box, atol=TOLERANCE)
     names = [step.name for step in reversed(chain.steps)]
     ends = (
         "image" if trace.image is not None else f"{names[len(trace.layers) - 1]}: {trace.layers[-1].answer}"

@@ -16,8 +16,9 @@ from evidence.observe import write
 from vsbook.inversion.chains import Chain
 from vsbook.inversion.layerwise import invert_layers
 from vsbook.inversion.naturalness import nearest
-from vsbook.inversion.newton import STARTS, invert, starting_images
+from vsbook.inversion.newton import invert
 from vsbook.inversion.polytopes import EXACT, affine_piece, pattern, walk
+from vsbook.inversion.starts import STARTS, starting_images
 from vsbook.ledger import Measurement
 from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.data import Images
@@ -62,7 +63,7 @@ def newton_run(name: str, seed: int, kind: str, count: int) -> dict:
     """Gauss-Newton in one batch, on the outputs of the first `count` test images."""
     model, train, true = trained(name, seed), split_for(name, seed).train, sample()[:count]
     targets = outputs(name, seed, true)
-    starts = starting_images(kind, model, targets, train)
+    starts = starting_images(model, targets, train, kind)
     begun = time.perf_counter()
     found = invert(model, targets, starts)
     seconds = time.perf_counter() - begun
@@ -117,7 +118,7 @@ def side_by_side(seed: int) -> dict:
     rows, true = {}, sample()[:WALKED]
     for name, method in SIDE_BY_SIDE:
         train, targets = split_for(name, seed).train, outputs(name, seed, true)
-        starts = starting_images("class average", trained(name, seed), targets, train)
+        starts = starting_images(trained(name, seed), targets, train, "class average")
         begun = time.perf_counter()
         images, errors, steps = METHODS[method](name, seed, targets, starts)
         rows[f"{name}, {method}"] = {
@@ -133,7 +134,7 @@ def walk_run(seed: int, kind: str) -> dict:
     """Walks on the outputs of the first test images."""
     train, true = split_for(RELU, seed).train, sample()[:WALKED]
     targets = outputs(RELU, seed, true)
-    starts = starting_images(kind, trained(RELU, seed), targets, train)
+    starts = starting_images(trained(RELU, seed), targets, train, kind)
     begun = time.perf_counter()
     images, errors, patterns = walks(RELU, seed, targets, starts)
     return {

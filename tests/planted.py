@@ -192,8 +192,8 @@ PROOFS = (
         "reachability",
         {
             "images that leave the box": (
-                "x = np.clip(centre + y @ A, low, high)",
-                "x = centre + y @ A",
+                "x = np.clip(self.centre + y @ self.A, *self.box)",
+                "x = self.centre + y @ self.A",
                 "the_image_of_one_layer_is_the_nearest_to_the_minimum_norm[0]",
             ),
             "a first layer without its bias": (
@@ -219,24 +219,24 @@ PROOFS = (
         "reachability",
         {
             "near enough is a yes": (
-                "near = distance <= tolerance and max(error_bounds(chain, image, target)) <= tolerance",
+                "near = distance <= self.atol and max(error_bounds(self.chain, image, self.target)) <= self.atol",
                 "near = distance <= 1",
                 "the_tolerance_parts_yes_from_no",
             ),
             "a yes that float64 gives alone": (
-                "near = distance <= tolerance and max(error_bounds(chain, image, target)) <= tolerance",
-                "near = distance <= tolerance",
+                "near = distance <= self.atol and max(error_bounds(self.chain, image, self.target)) <= self.atol",
+                "near = distance <= self.atol",
                 "no_yes_rests_on_rounding",
                 "no_yes_of_large_weights_misses_its_tolerance[100000.0-4]",
             ),
             "a no that nobody checked": (
-                "if check_certificate(chain, target, claim, box)",
+                "if check_certificate(self.chain, target, claim, self.box)",
                 "if True",
                 "a_claim_that_does_not_stand_the_check_is_no_answer",
             ),
             "hidden units beyond their range": (
-                "near = nearest_input(step, _aim(step.activation, target, tolerance), *inner, until)",
-                "near = step.subspaces.pinv(_aim(step.activation, target, tolerance) - step.bias)",
+                "return [nearest_input(self.chain.steps[0], aim, self.inner, self.until)]",
+                "return [self.chain.steps[0].subspaces.pinv(aim - self.chain.steps[0].bias)]",
                 "a_minimum_norm_input_beyond_the_range_gives_way_to_the_nearest_within",
             ),
         },
@@ -340,16 +340,6 @@ INPUTS = (
         "ideal",
         "ideal",
         {
-            "the class for the whole set": (
-                "(nearest_outputs(values, ideal), np.array(inside), np.array(medoids))",
-                "(np.array(inside), np.array(inside), np.array(medoids))",
-                "start_images_are_those_of_the_slow_search[dense-own minima]",
-            ),
-            "a medoid of the last part": (
-                "members[np.concatenate(to_mean).argmin()]",
-                "members[to_mean[-1].argmin()]",
-                "start_images_are_those_of_the_slow_search[dense-own minima]",
-            ),
             "the readings swapped": (
                 '"reading") == "own minima"',
                 '"reading") == "one minimum"',
@@ -359,6 +349,22 @@ INPUTS = (
                 "distances <= np.percentile(distances, QUARTER)",
                 "distances >= np.percentile(distances, QUARTER)",
                 "the_lowest_quarter_by_sorting",
+            ),
+        },
+    )
+    | mutants(
+        "starts",
+        "ideal",
+        {
+            "the class for the whole set": (
+                "(nearest_outputs(ideal, values), np.array(inside), np.array(medoids))",
+                "(np.array(inside), np.array(inside), np.array(medoids))",
+                "ideal_starts_are_those_of_the_slow_search[dense-own minima]",
+            ),
+            "a medoid of the last part": (
+                "members[np.concatenate(to_mean).argmin()]",
+                "members[to_mean[-1].argmin()]",
+                "ideal_starts_are_those_of_the_slow_search[dense-own minima]",
             ),
             "ideal features with the bias": (
                 "targets = ideal_outputs(outputs.before, reading) - bias",

@@ -366,7 +366,7 @@ REFUSED = {
     "equation (5) through ReLU": lambda: layerwise.invert_layers(rectified(), [1.0, 1.0]),
     "a budget through ReLU": lambda: layerwise.error_budget(rectified(), [1.0, 1.0]),
     **{
-        f"tolerance {t!r}": lambda t=t: layerwise.invert_layers(CHAIN, [1.0, 1.0], t)
+        f"tolerance {t!r}": lambda t=t: layerwise.invert_layers(CHAIN, [1.0, 1.0], tolerance=t)
         for t in (-1, NAN, INF, "1", None, True)
     },
     **{

@@ -37,7 +37,7 @@ def test_distances_of_the_starts_again(network, observed, train, reading):
     images = {name: train.images[rows] for name, rows in found["index"].items()}
     images["avg-img"] = class_averages(train.images, train.labels)
     for name, rows in images.items():
-        np.testing.assert_allclose(distances_to(network, rows, found["ideal"]), found["distance"][name], rtol=1e-4)
+        np.testing.assert_allclose(distances_to(network, found["ideal"], rows), found["distance"][name], rtol=1e-4)
         if name in found["digit"]:
             np.testing.assert_array_equal(train.labels[found["index"][name]], found["digit"][name])
 
@@ -54,7 +54,7 @@ def test_no_image_of_a_sample_goes_beyond_the_extremes(network, observed, train)
 def test_the_descent_again_in_its_first_steps(network, observed):
     """From noise; a hundred steps take their time, ten show that it is the same descent, and falling."""
     found = observed[PAPER_READING]
-    again = train_input(network, noise(0), found["ideal"], Descent(steps=10), progress=False)
+    again = train_input(network, found["ideal"], noise(0), Descent(steps=10), progress=False)
     np.testing.assert_allclose(again.before, found["descent"]["noise"]["before"], rtol=1e-4)
     assert (again.after < again.before).all()
     assert (again.after > np.array(found["descent"]["noise"]["after"])).all()

@@ -147,7 +147,7 @@ def test_the_survey_of_reachable_outputs_repeats(name, seed):
     outputs = logits(trained(name, seed), split.train.images).numpy().astype(np.float64)
     targets = reachable.ideal_outputs(outputs)["paper"][:3]
     for label, box in reachable.BOXES.items():
-        found = reach(chain, targets, box, reachable.TOLERANCE)
+        found = reach(chain, targets, box, atol=reachable.TOLERANCE)
         assert [answer.answer for answer in found] == entry[label]["each"][:3]
         for answer, target, bound in zip(found, targets, entry[label]["distance proven"], strict=False):
             assert answer.bound == pytest.approx(bound, rel=1e-2)

@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 from torch import nn
 
 from vsbook.checks import BadInput
-from vsbook.inversion.ideal import READINGS, distances_to, ideal_outputs, lowest_quarter, start_images
+from vsbook.inversion.ideal import READINGS, distances_to, ideal_outputs, lowest_quarter
+from vsbook.inversion.starts import ideal_starts
 from vsbook.networks.data import Images
 from vsbook.networks.outputs import Outputs, output_statistics, type_in_eval_mode
 
@@ -193,12 +194,12 @@ def slow_starts(model, data, reading):
 
 @pytest.mark.parametrize("reading", READINGS)
 @pytest.mark.parametrize("model", [dense(3), convolutional()], ids=["dense", "convolutional"])
-def test_start_images_are_those_of_the_slow_search(model, reading, monkeypatch):
-    for room in ("networks.outputs", "inversion.ideal"):
+def test_ideal_starts_are_those_of_the_slow_search(model, reading, monkeypatch):
+    for room in ("networks.outputs", "inversion.starts"):
         monkeypatch.setattr(f"vsbook.{room}.BATCH", 7)
     data, before = sample(5), state(model)
     outputs = output_statistics(model, data.images, progress=False)
-    found = start_images(model, data, outputs, reading)
+    found = ideal_starts(model, data, outputs, reading)
     assert_same_state(before, state(model))
     for name, images in slow_starts(model, data, reading).items():
         np.testing.assert_allclose(found.images[name], images, atol=1e-12, err_msg=name)
@@ -213,7 +214,7 @@ def test_start_images_are_those_of_the_slow_search(model, reading, monkeypatch):
 
 def test_the_projected_average_is_all_that_the_first_layer_sees():
     model, data = dense(), sample()
-    found = start_images(model, data, output_statistics(model, data.images, progress=False), "own minima")
+    found = ideal_starts(model, data, output_statistics(model, data.images, progress=False), "own minima")
     W = model[1].weight.detach().numpy()
     np.testing.assert_allclose(found.images["signal of avg-img"] @ W.T, found.images["avg-img"] @ W.T, atol=1e-12)
     np.testing.assert_allclose(found.distances["signal of avg-img"], found.distances["avg-img"], atol=1e-12)
@@ -223,7 +224,7 @@ def test_the_projected_average_is_all_that_the_first_layer_sees():
 def test_nearest_in_features_with_the_features_at_hand():
     """And with the inverse of what follows the last layer: the record needs neither."""
     model, data = dense(2), sample(2)
-    found = start_images(model, data, output_statistics(model, data.images, progress=False), "own minima")
+    found = ideal_starts(model, data, output_statistics(model, data.images, progress=False), "own minima")
     with torch.no_grad():
         features = model[:3](torch.from_numpy(data.images)).numpy()
     W, b = (p.detach().numpy() for p in (model[3].weight, model[3].bias))
@@ -243,7 +244,7 @@ def test_what_a_network_does_not_allow_is_left_out_with_the_reason():
         (convolutional(head=False), {"signal of avg-img", "nearest in features"}),
     ):
         data = sample()
-        found = start_images(model, data, output_statistics(model, data.images, progress=False), "one minimum")
+        found = ideal_starts(model, data, output_statistics(model, data.images, progress=False), "one minimum")
         assert set(found.left_out) == names
         assert not names & set(found.images)
         assert "conv, a Conv2d" in found.left_out["signal of avg-img"]
@@ -292,8 +293,8 @@ def test_a_network_in_training_mode_is_refused_and_left_as_it_is():
     for door in (
         lambda: type_in_eval_mode(model),
         lambda: output_statistics(model, data.images, progress=False),
-        lambda: start_images(model, data, outputs, "own minima"),
-        lambda: distances_to(model, data.images[:10], np.zeros((10, 10))),
+        lambda: ideal_starts(model, data, outputs, "own minima"),
+        lambda: distances_to(model, np.zeros((10, 10)), data.images[:10]),
     ):
         with pytest.raises(BadInput, match=r"^model: .*eval mode.*norm.*\.eval\(\)$"):
             door()
@@ -325,16 +326,16 @@ def test_shapes_and_labels_that_do_not_fit_are_refused():
         "model: expected one row of outputs": lambda: output_statistics(
             nn.Conv1d(1, 1, 1).eval(), np.ones((2, 1, 4)), progress=False
         ),
-        r"labels: expected every digit 0 to 9, none of \[4\]": lambda: start_images(model, few, fewer, "own minima"),
-        "outputs: expected one row for each image": lambda: start_images(model, few, outputs, "own minima"),
-        "outputs: expected one for each of ten digits, got 3": lambda: start_images(
+        r"labels: expected every digit 0 to 9, none of \[4\]": lambda: ideal_starts(model, few, fewer, "own minima"),
+        "outputs: expected one row for each image": lambda: ideal_starts(model, few, outputs, "own minima"),
+        "outputs: expected one for each of ten digits, got 3": lambda: ideal_starts(
             three, data, output_statistics(three, data.images, progress=False), "own minima"
         ),
-        "reading: expected one of own minima, one minimum": lambda: start_images(model, data, outputs, "paper"),
-        "targets: expected one row": lambda: distances_to(model, data.images[:2], np.zeros((2, 9))),
-        "targets: expected finite": lambda: distances_to(model, data.images[:2], np.full((2, 10), np.nan)),
+        "reading: expected one of own minima, one minimum": lambda: ideal_starts(model, data, outputs, "paper"),
+        "targets: expected one row": lambda: distances_to(model, np.zeros((2, 9)), data.images[:2]),
+        "targets: expected finite": lambda: distances_to(model, np.full((2, 10), np.nan), data.images[:2]),
         "outputs: expected .N, n., one vector a row": lambda: ideal_outputs([1.0, 2.0], "own minima"),
-        "outputs: expected an object": lambda: start_images(model, data, outputs.values, "own minima"),
+        "outputs: expected an object": lambda: ideal_starts(model, data, outputs.values, "own minima"),
     }
     for message, door in cases.items():
         with pytest.raises(BadInput, match=message):
@@ -345,5 +346,5 @@ def test_outputs_may_be_made_by_hand():
     """Without what happened on the way to them, two recipes are left out."""
     model, data = dense(), sample()
     values = output_statistics(model, data.images, progress=False).values
-    found = start_images(copy.deepcopy(model), data, Outputs(values), "own minima")
+    found = ideal_starts(copy.deepcopy(model), data, Outputs(values), "own minima")
     assert set(found.left_out) == {"nearest in features", "signal of avg-img"}

@@ -22,7 +22,7 @@ WAYS = {
     "total variation": InBox("total variation", steps=20),
     "nearest data": InBox("nearest data", steps=20),
 }
-COPIES = convolutional(), START[0], TARGETS[0], Descent(0.05, 5)
+COPIES = convolutional(), TARGETS[0], START[0], Descent(0.05, 5)
 
 
 # the descent
@@ -32,7 +32,7 @@ COPIES = convolutional(), START[0], TARGETS[0], Descent(0.05, 5)
 def test_a_descent_is_that_of_each_image_alone(model):
     """By a leaf, backward and a hand-made step, which is what the paper's text describes."""
     how = Descent(0.05, 7)
-    found = train_input(model, START, TARGETS, how, progress=False)
+    found = train_input(model, TARGETS, START, how, progress=False)
     for k, (image, target) in enumerate(zip(START, TARGETS, strict=True)):
         x, losses = torch.tensor(image[None], requires_grad=True), []
         for _ in range(how.steps):
@@ -54,7 +54,7 @@ def test_a_record_says_what_happened_and_the_network_is_as_it_was(make, way):
     last.grad = torch.ones_like(last)
     before = state(model)
     start = np.where(way == "descent", 2 * START - 0.5, START)
-    found = train_input(model, start, TARGETS, WAYS[way], data, progress=False)
+    found = train_input(model, TARGETS, start, WAYS[way], data=data, progress=False)
     after = state(model)
     assert_same_state((*before[:2], [], *before[3:]), (*after[:2], [], *after[3:]))
     for (wants, gradient), (wanted, kept) in zip(after[2], before[2], strict=True):
@@ -77,7 +77,7 @@ def test_a_record_says_what_happened_and_the_network_is_as_it_was(make, way):
 def test_the_optimiser_in_the_box_is_adam():
     """PyTorch's, with pixels put back by hand; so long that the last image is the best."""
     model, how = dense(), InBox("none", learning_rate=0.01, steps=30)
-    found = train_input(model, START, TARGETS, how, progress=False)
+    found = train_input(model, TARGETS, START, how, progress=False)
     x, targets = torch.tensor(START, requires_grad=True), torch.from_numpy(TARGETS)
     optimiser, images = torch.optim.Adam([x], how.learning_rate), []
     scale = ((model(x) - targets) ** 2).mean(dim=1).detach()
@@ -93,7 +93,7 @@ def test_the_optimiser_in_the_box_is_adam():
 
 @pytest.mark.parametrize("way", WAYS)
 def test_training_comes_nearer(way):
-    found = train_input(dense(), START, TARGETS, WAYS[way], sample().images, progress=False)
+    found = train_input(dense(), TARGETS, START, WAYS[way], data=sample().images, progress=False)
     assert (found.after < found.before).all()
 
 
@@ -101,7 +101,7 @@ def test_priors_do_what_they_say():
     """With a heavy prior an image gets flat, or comes near to one of the data."""
     model, data = dense(), sample().images
     flat, near, free = (
-        train_input(model, START, TARGETS, InBox(prior, weight=100.0, steps=60), data, progress=False).images
+        train_input(model, TARGETS, START, InBox(prior, weight=100.0, steps=60), data=data, progress=False).images
         for prior in ("total variation", "nearest data", "none")
     )
     assert (total_variation(flat) < 0.5 * total_variation(free)).all()
@@ -110,7 +110,7 @@ def test_priors_do_what_they_say():
 
 def test_the_best_that_was_met_is_kept():
     """Steps far too long jump about; the result is the best of where they led, the start among them."""
-    found = train_input(dense(), START, TARGETS, InBox("none", learning_rate=1.0, steps=10), progress=False)
+    found = train_input(dense(), TARGETS, START, InBox("none", learning_rate=1.0, steps=10), progress=False)
     assert (found.after <= found.before + 1e-12).all()
     np.testing.assert_allclose(found.losses[-1], found.losses[:-1].min(axis=0))
     assert (found.losses[-2] > found.losses[-1]).any(), "the last isn't always the best"
@@ -122,15 +122,15 @@ def test_what_can_not_be_trained_is_refused_and_nothing_changes():
     states = state(model), state(learning)
     nan = np.where(np.eye(10, dtype=bool), np.nan, TARGETS)
     for message, call in {
-        "model: expected a network in eval mode": (learning, START, TARGETS, Descent()),
-        "targets: expected finite": (model, START, nan, Descent()),
-        "targets: expected one row": (model, START, TARGETS[:, :9], Descent()),
-        "targets: expected one row of": (model, START, TARGETS[:9], Descent()),
-        "images: expected .N, n., one vector a row": (model, START[0], TARGETS, Descent()),
-        "images: expected": (model, START[:, :9], TARGETS, Descent()),
-        "how: expected an object": (model, START, TARGETS, "sgd"),
-        "how: expected steps that stay finite": (model, START, TARGETS, Descent(1e200, 3)),
-        "data: expected": (model, START, TARGETS, InBox("nearest data")),
+        "model: expected a network in eval mode": (learning, TARGETS, START, Descent()),
+        "targets: expected finite": (model, nan, START, Descent()),
+        "targets: expected one row": (model, TARGETS[:, :9], START, Descent()),
+        "targets: expected one row of": (model, TARGETS[:9], START, Descent()),
+        "starts: expected .N, n., one vector a row": (model, TARGETS, START[0], Descent()),
+        "images: expected": (model, TARGETS, START[:, :9], Descent()),
+        "how: expected an object": (model, TARGETS, START, "sgd"),
+        "how: expected steps that stay finite": (model, TARGETS, START, Descent(1e200, 3)),
+        "data: expected": (model, TARGETS, START, InBox("nearest data")),
     }.items():
         with pytest.raises(BadInput, match=message):
             train_input(*call, progress=False)
@@ -155,21 +155,25 @@ def layouts(array):
 @pytest.mark.parametrize("count", [1, 10])  # an axis of length 1 counts as in order, even backwards
 def test_arrays_of_any_layout(layout, count):
     start, targets, data = START[:count], TARGETS[:count], sample().images
-    same = [layouts(array)[layout] for array in (start, targets, data)]
+    same = [layouts(array)[layout] for array in (targets, start, data)]
     for how in WAYS.values():
-        expected = train_input(dense(), start, targets, how, data, progress=False).images
-        np.testing.assert_array_equal(train_input(dense(), *same[:2], how, same[2], progress=False).images, expected)
+        expected = train_input(dense(), targets, start, how, data=data, progress=False).images
+        np.testing.assert_array_equal(
+            train_input(dense(), *same[:2], how, data=same[2], progress=False).images, expected
+        )
     with pytest.raises(AssertionError):  # the data are no bystanders
-        np.testing.assert_array_equal(train_input(dense(), *same[:2], how, 1 - data, progress=False).images, expected)
+        np.testing.assert_array_equal(
+            train_input(dense(), *same[:2], how, data=1 - data, progress=False).images, expected
+        )
 
 
 @pytest.mark.parametrize("layout", ["read-only", "swapped", "backwards"])
 def test_copies_of_an_image_of_any_layout(layout):
-    model, image, target, how = COPIES
-    same = layouts(image)[layout], layouts(target)[layout]
-    expected, found = (copies_in_training_mode(model, x).outputs for x in (image, same[0]))
+    model, target, image, how = COPIES
+    same = layouts(target)[layout], layouts(image)[layout]
+    expected, found = (copies_in_training_mode(model, x).outputs for x in (image, same[1]))
     np.testing.assert_array_equal(found, expected)
-    expected, found = (train_copies(model, *pair, how, progress=False)[0] for pair in ((image, target), same))
+    expected, found = (train_copies(model, *pair, how, progress=False)[0] for pair in ((target, image), same))
     np.testing.assert_array_equal(found, expected)
 
 
@@ -178,10 +182,10 @@ def test_no_matter_what_the_caller_has_switched_off(mode):
     """Networks and arrays from outside, and networks made inside: those have weights that no gradient knows."""
     data, outside, frozen = sample().images, dense(), state(dense())
     for how in WAYS.values():
-        expected = train_input(dense(), START, TARGETS, how, data, progress=False).images
+        expected = train_input(dense(), TARGETS, START, how, data=data, progress=False).images
         with mode():
             for model in (outside, dense()):
-                found = train_input(model, START, TARGETS, how, data, progress=False).images
+                found = train_input(model, TARGETS, START, how, data=data, progress=False).images
                 np.testing.assert_array_equal(found, expected)
     assert_same_state((*frozen[:4], state(outside)[4]), state(outside))
     expected = copies_in_training_mode(convolutional(), START[0]), train_copies(*COPIES, progress=False)[0]
@@ -201,9 +205,9 @@ class Detached(nn.Linear):
 def test_a_network_without_a_gradient_is_refused():
     model = Detached(PIXELS, 10).double().eval()
     for call in (
-        lambda: train_input(model, START, TARGETS, Descent(), progress=False),
+        lambda: train_input(model, TARGETS, START, Descent(), progress=False),
         lambda: copies_in_training_mode(model, START[0]),
-        lambda: train_copies(model, START[0], TARGETS[0], Descent(), progress=False),
+        lambda: train_copies(model, TARGETS[0], START[0], Descent(), progress=False),
     ):
         with pytest.raises(BadInput, match="model: expected one with a gradient"):
             call()
@@ -214,7 +218,7 @@ def test_a_start_that_has_its_target(how):
     """Nothing to take away: a descent stays where it is, a prior may lead away."""
     model = dense()
     targets = output_statistics(model, START, progress=False).values
-    found = train_input(model, START, targets, how, progress=False)
+    found = train_input(model, targets, START, how, progress=False)
     assert (found.before == 0).all() and np.isfinite(found.images).all()
     if isinstance(how, Descent) or how.prior == "none":
         assert (found.fall == 0).all()
@@ -339,12 +343,12 @@ def test_what_has_no_batch_of_one_pixel_can_be_trained_all_the_same():
     model = convolutional()
     model.drop.p = 0.0
     before = state(model)
-    reached, losses = train_copies(model, START[0], TARGETS[0], Descent(0.05, 20), progress=False)
+    reached, losses = train_copies(model, TARGETS[0], START[0], Descent(0.05, 20), progress=False)
     assert_same_state(before, state(model))
     assert losses[-1] < losses[0]
     assert np.linalg.norm(reached - START[0]) > 0
     with pytest.raises(BadInput, match="targets: expected one row"):
-        train_copies(model, START[0], TARGETS[0, :9], Descent(), progress=False)
+        train_copies(model, TARGETS[0, :9], START[0], Descent(), progress=False)
     with pytest.raises(BadInput, match="image: expected one"):
         copies_in_training_mode(model, START)
     with pytest.raises(BadInput, match="copies: expected"):

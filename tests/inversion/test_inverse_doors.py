@@ -13,13 +13,14 @@ from tests.test_doors import NO_NUMBERS, assert_one_line, assert_refused
 from vsbook.checks import BadInput
 from vsbook.inversion.certificates import OutOfRange, as_box, check_certificate
 from vsbook.inversion.chains import Chain
-from vsbook.inversion.ideal import distances_to, ideal_outputs, nearest_outputs, start_images
+from vsbook.inversion.ideal import distances_to, ideal_outputs, nearest_outputs
 from vsbook.inversion.input_training import Descent, InBox, train_input
 from vsbook.inversion.layerwise import error_budget, invert_layers
 from vsbook.inversion.naturalness import low_frequency_share, naturalness, nearest, total_variation
-from vsbook.inversion.newton import STARTS, invert, starting_images
+from vsbook.inversion.newton import invert
 from vsbook.inversion.polytopes import Certificate, affine_piece, check_infeasible, invert_in_pattern, pattern, walk
 from vsbook.inversion.reachability import reach, trace_back
+from vsbook.inversion.starts import STARTS, ideal_starts, starting_images
 from vsbook.inversion.training_mode import copies_in_training_mode, train_copies
 from vsbook.networks.coupling import ToyCoupling, cosine_matrix, jacobians
 from vsbook.networks.outputs import output_statistics, type_in_eval_mode
@@ -51,26 +52,26 @@ ARRAY_DOORS = {
     "check_infeasible, target": (lambda v: check_infeasible(BENT, ON, v, MIXTURE), (2,)),
     "check_infeasible, units": (lambda v: check_infeasible(BENT, ON, np.ones(2), Certificate(v, np.ones(2))), (4,)),
     "check_infeasible, outputs": (lambda v: check_infeasible(BENT, ON, np.ones(2), Certificate(np.ones(4), v)), (2,)),
-    "walk, target": (lambda v: walk(BENT, v, np.zeros(3), 5), (2,)),
-    "walk, start": (lambda v: walk(BENT, np.zeros(2), v, 5), (3,)),
+    "walk, target": (lambda v: walk(BENT, v, np.zeros(3), max_patterns=5), (2,)),
+    "walk, start": (lambda v: walk(BENT, np.zeros(2), v, max_patterns=5), (3,)),
     "invert, targets": (lambda v: invert(MODEL, v, IMAGES, max_steps=2, progress=False), (2, 10)),
     "invert, starts": (lambda v: invert(MODEL, TARGETS, v, max_steps=2, progress=False), (2, PIXELS)),
-    "starting_images": (lambda v: starting_images(STARTS[1], MODEL, v, DATA), (2, 10)),
+    "starting_images": (lambda v: starting_images(MODEL, v, DATA, STARTS[1]), (2, 10)),
     "ideal_outputs": (lambda v: ideal_outputs(v, "own minima"), (4, 3)),
-    "nearest_outputs, outputs": (lambda v: nearest_outputs(v, np.zeros((2, 3))), (4, 3)),
-    "nearest_outputs, ideal": (lambda v: nearest_outputs(np.zeros((4, 3)), v), (2, 3)),
+    "nearest_outputs, outputs": (lambda v: nearest_outputs(np.zeros((2, 3)), v), (4, 3)),
+    "nearest_outputs, targets": (lambda v: nearest_outputs(v, np.zeros((4, 3))), (2, 3)),
     "output_statistics": (lambda v: output_statistics(MODEL, v, progress=False), (2, PIXELS)),
-    "distances_to, images": (lambda v: distances_to(MODEL, v, TARGETS), (2, PIXELS)),
-    "distances_to, targets": (lambda v: distances_to(MODEL, IMAGES, v), (2, 10)),
-    "train_input, images": (lambda v: train_input(MODEL, v, TARGETS, Descent(steps=1), progress=False), (2, PIXELS)),
-    "train_input, targets": (lambda v: train_input(MODEL, IMAGES, v, Descent(steps=1), progress=False), (2, 10)),
+    "distances_to, images": (lambda v: distances_to(MODEL, TARGETS, v), (2, PIXELS)),
+    "distances_to, targets": (lambda v: distances_to(MODEL, v, IMAGES), (2, 10)),
+    "train_input, starts": (lambda v: train_input(MODEL, TARGETS, v, Descent(steps=1), progress=False), (2, PIXELS)),
+    "train_input, targets": (lambda v: train_input(MODEL, v, IMAGES, Descent(steps=1), progress=False), (2, 10)),
     "train_input, data": (
-        lambda v: train_input(MODEL, IMAGES, TARGETS, InBox("nearest data", steps=1), v, progress=False),
+        lambda v: train_input(MODEL, TARGETS, IMAGES, InBox("nearest data", steps=1), data=v, progress=False),
         (5, PIXELS),
     ),
     "copies_in_training_mode": (lambda v: copies_in_training_mode(MODEL, v), (PIXELS,)),
-    "train_copies, image": (lambda v: train_copies(MODEL, v, TARGETS[0], Descent(steps=1), progress=False), (PIXELS,)),
-    "train_copies, target": (lambda v: train_copies(MODEL, IMAGES[0], v, Descent(steps=1), progress=False), (10,)),
+    "train_copies, start": (lambda v: train_copies(MODEL, TARGETS[0], v, Descent(steps=1), progress=False), (PIXELS,)),
+    "train_copies, target": (lambda v: train_copies(MODEL, v, IMAGES[0], Descent(steps=1), progress=False), (10,)),
     "total_variation": (total_variation, (2, 4)),
     "nearest, images": (lambda v: nearest(v, np.zeros((3, 4))), (2, 4)),
     "nearest, among": (lambda v: nearest(np.zeros((3, 4)), v), (2, 4)),
@@ -128,21 +129,21 @@ MODEL_DOORS = {
     "invert": lambda m: invert(m, TARGETS, IMAGES, progress=False),
     "type_in_eval_mode": type_in_eval_mode,
     "output_statistics": lambda m: output_statistics(m, IMAGES, progress=False),
-    "start_images": lambda m: start_images(m, DATA, CONVOLVED if hasattr(m, "conv") else OUTPUTS, "own minima"),
-    "distances_to": lambda m: distances_to(m, IMAGES, TARGETS),
-    "train_input": lambda m: train_input(m, IMAGES, TARGETS, Descent(steps=2), progress=False),
-    "train_input in the box": lambda m: train_input(m, IMAGES, TARGETS, InBox(steps=2), progress=False),
+    "ideal_starts": lambda m: ideal_starts(m, DATA, CONVOLVED if hasattr(m, "conv") else OUTPUTS, "own minima"),
+    "distances_to": lambda m: distances_to(m, TARGETS, IMAGES),
+    "train_input": lambda m: train_input(m, TARGETS, IMAGES, Descent(steps=2), progress=False),
+    "train_input in the box": lambda m: train_input(m, TARGETS, IMAGES, InBox(steps=2), progress=False),
     "copies_in_training_mode": lambda m: copies_in_training_mode(m, IMAGES[0]),
-    "train_copies": lambda m: train_copies(m, IMAGES[0], TARGETS[0], Descent(steps=2), progress=False),
+    "train_copies": lambda m: train_copies(m, TARGETS[0], IMAGES[0], Descent(steps=2), progress=False),
 }
 CHAIN_DOORS = {"Chain.of": Chain.of}
 WRONG_OUTPUTS = {
     "invert": lambda m, v: invert(m, v, IMAGES, progress=False),
-    "distances_to": lambda m, v: distances_to(m, IMAGES, v),
-    "train_input": lambda m, v: train_input(m, IMAGES, v, Descent(steps=1), progress=False),
-    "train_input in the box": lambda m, v: train_input(m, IMAGES, v, InBox(steps=1), progress=False),
-    "train_copies": lambda m, v: train_copies(m, IMAGES[0], v, Descent(steps=1), progress=False),
-    "starting_images": lambda m, v: starting_images(STARTS[1], m, v, DATA),
+    "distances_to": lambda m, v: distances_to(m, v, IMAGES),
+    "train_input": lambda m, v: train_input(m, v, IMAGES, Descent(steps=1), progress=False),
+    "train_input in the box": lambda m, v: train_input(m, v, IMAGES, InBox(steps=1), progress=False),
+    "train_copies": lambda m, v: train_copies(m, v, IMAGES[0], Descent(steps=1), progress=False),
+    "starting_images": lambda m, v: starting_images(m, v, DATA, STARTS[1]),
 }
 
 
@@ -208,7 +209,7 @@ def test_a_network_that_is_taken_is_left_as_it_was(door, make):
 def test_starting_images_put_the_mode_back():
     model = marked(convolutional()).train()
     before = snapshot(model)
-    starting_images(STARTS[1], model, TARGETS, DATA)
+    starting_images(model, TARGETS, DATA, STARTS[1])
     assert snapshot(model) == before
 
 
@@ -282,7 +283,7 @@ REFUSED = {
             ("trace_back", "targets", lambda v: trace_back(CHAIN, v), (2, 2, 2)),
             ("reach", "starts", lambda v: reach(CHAIN, np.zeros(2), starts=v), (2, 2, 3)),
             ("invert_layers", "outputs", lambda v: invert_layers(CHAIN, v), (2, 2, 2)),
-            ("starting_images", "targets", lambda v: starting_images(STARTS[0], MODEL, v, DATA), (2, 2, 10)),
+            ("starting_images", "targets", lambda v: starting_images(MODEL, v, DATA, STARTS[0]), (2, 2, 10)),
             ("naturalness", "images", lambda v: naturalness(v, np.ones((3, 4)), np.ones((3, 4))), (2, 2, 4)),
         ]
     },
@@ -298,10 +299,13 @@ REFUSED = {
         f"pattern {p!r}": lambda p=p: affine_piece(BENT, p)
         for p in (None, ON[:3], ON.astype(int), "1011", ON[None], [True])
     },
-    **{f"walk over {n!r}": lambda n=n: walk(BENT, np.zeros(2), np.zeros(3), n) for n in (0, -1, 1.5, None, "3")},
+    **{
+        f"walk over {n!r}": lambda n=n: walk(BENT, np.zeros(2), np.zeros(3), max_patterns=n)
+        for n in (0, -1, 1.5, None, "3")
+    },
     "a certificate of nothing": lambda: check_infeasible(BENT, ON, np.zeros(2), None),
     **{
-        f"{door.__name__}, tolerance {t!r}": lambda door=door, t=t: door(CHAIN, np.zeros(2), tolerance=t)
+        f"{door.__name__}, atol {t!r}": lambda door=door, t=t: door(CHAIN, np.zeros(2), atol=t)
         for door in (reach, trace_back)
         for t in (0, -1, NAN, INF, "1", None, True, [1.0])
     },
@@ -314,7 +318,7 @@ REFUSED = {
     "a box for three": lambda: as_box(([0, 0], 1), 3),
     # whole networks
     **{
-        f"invert, tolerance {t!r}": lambda t=t: invert(MODEL, TARGETS, IMAGES, t, progress=False)
+        f"invert, tolerance {t!r}": lambda t=t: invert(MODEL, TARGETS, IMAGES, tolerance=t, progress=False)
         for t in (-1, NAN, INF, "1", None, True)
     },
     **{
@@ -323,14 +327,14 @@ REFUSED = {
     },
     "more starts than targets": lambda: invert(MODEL, TARGETS, DATA.images[:3], progress=False),
     **{
-        f"start {k!r}": lambda k=k: starting_images(k, MODEL, TARGETS, DATA)
+        f"start {k!r}": lambda k=k: starting_images(MODEL, TARGETS, DATA, k)
         for k in ("noise", "", None, 0, list(STARTS))
     },
-    "starts among arrays": lambda: starting_images(STARTS[0], MODEL, TARGETS, DATA.images),
+    "starts among arrays": lambda: starting_images(MODEL, TARGETS, DATA.images, STARTS[0]),
     **{f"reading {r!r}": lambda r=r: ideal_outputs(np.eye(3), r) for r in ("text", "", None, 0, ["own minima"])},
-    "starts of arrays": lambda: start_images(MODEL, DATA.images, OUTPUTS, "own minima"),
-    "starts by another network's outputs": lambda: start_images(MODEL, DATA, CONVOLVED, "own minima"),
-    "starts of plain outputs": lambda: start_images(MODEL, DATA, OUTPUTS.values, "own minima"),
+    "starts of arrays": lambda: ideal_starts(MODEL, DATA.images, OUTPUTS, "own minima"),
+    "starts by another network's outputs": lambda: ideal_starts(MODEL, DATA, CONVOLVED, "own minima"),
+    "starts of plain outputs": lambda: ideal_starts(MODEL, DATA, OUTPUTS.values, "own minima"),
     **{
         f"{kind.__name__}, {key} {value!r}": lambda kind=kind, key=key, value=value: kind(**{key: value})
         for kind in (Descent, InBox)
@@ -339,8 +343,8 @@ REFUSED = {
     },
     **{f"prior {p!r}": lambda p=p: InBox(p) for p in ("tv", "", None, 0, ["none"])},
     **{f"weight {w!r}": lambda w=w: InBox(weight=w) for w in (-1, NAN, INF, "1", None)},
-    "trained by what": lambda: train_input(MODEL, IMAGES, TARGETS, None, progress=False),
-    "trained in training mode by what": lambda: train_copies(MODEL, IMAGES[0], TARGETS[0], InBox(), progress=False),
+    "trained by what": lambda: train_input(MODEL, TARGETS, IMAGES, None, progress=False),
+    "trained in training mode by what": lambda: train_copies(MODEL, TARGETS[0], IMAGES[0], InBox(), progress=False),
     **{f"{n!r} copies": lambda n=n: copies_in_training_mode(MODEL, IMAGES[0], n) for n in (1, 0, -1, 2.5, "3", None)},
     **{
         f"{door} of {model!r}": lambda door=door, model=model: (MODEL_DOORS | CHAIN_DOORS)[door](model)

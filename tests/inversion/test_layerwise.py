@@ -131,7 +131,7 @@ def test_square_layers_give_back_the_image_itself(chain, seed):
 @given(narrowing(square=False), st.integers(0, 99))
 def test_layers_that_do_not_widen_reach_every_output(chain, seed):
     outputs = 5 * normal(3, chain.outputs, seed=seed)
-    found = invert_layers(chain, outputs, 1e-10)
+    found = invert_layers(chain, outputs, tolerance=1e-10)
     assert found.exact.all()
     np.testing.assert_allclose(chain(found.images), outputs, atol=1e-9)
 
@@ -254,10 +254,10 @@ def test_exact_is_to_the_tolerance():
     single = invert_layers(chain, outputs, precision="float32")
     middle = float(np.median(single.forward_error))
     for tolerance in (0, middle, 1.0):
-        found = invert_layers(chain, outputs, tolerance, "float32")
+        found = invert_layers(chain, outputs, tolerance=tolerance, precision="float32")
         assert found.tolerance == tolerance
         assert found.exact.tolist() == (single.forward_error <= tolerance).tolist()
-    assert 0 < invert_layers(chain, outputs, middle, "float32").exact.sum() < 30
+    assert 0 < invert_layers(chain, outputs, tolerance=middle, precision="float32").exact.sum() < 30
 
 
 def test_errors_are_of_the_size_of_the_precision():
@@ -326,7 +326,7 @@ def test_float32_ends_sooner():
 @pytest.mark.parametrize("tolerance", [-1, float("nan"), float("inf"), "1", None])
 def test_tolerances(tolerance):
     with pytest.raises(BadInput, match=r"^tolerance: expected"):
-        invert_layers(CHAINS["square"], np.ones(4), tolerance)
+        invert_layers(CHAINS["square"], np.ones(4), tolerance=tolerance)
 
 
 # the error budget

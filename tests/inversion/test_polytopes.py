@@ -223,7 +223,7 @@ def test_walks_claim_no_more_than_there_is(seed):
     network, generator = chain(seed, [nn.ReLU, nn.LeakyReLU][seed % 2]), np.random.default_rng(seed)
     start = generator.normal(size=network.inputs)
     for target in (network(generator.normal(size=network.inputs))[0], generator.normal(size=network.outputs) * 9):
-        found = walk(network, target, start, 200)
+        found = walk(network, target, start, max_patterns=200)
         miss = np.linalg.norm(network(found.image)[0] - target) / np.linalg.norm(target)
         assert found.converged == (miss <= 1e-9) and found.error == pytest.approx(miss, abs=1e-12)
         if found.certificate is not None:
@@ -235,7 +235,7 @@ def test_a_walk_that_has_arrived_and_one_that_is_cut_short():
     network, start = Chain.of(create("fcnn5_relu", 0).eval()), np.full(784, 0.5)
     there = walk(network, network(start)[0], start)
     assert there.converged and there.patterns == 1 and there.distance == 0
-    short = walk(network, network(np.zeros(784))[0], start, 3)
+    short = walk(network, network(np.zeros(784))[0], start, max_patterns=3)
     assert not short.converged and short.patterns == 3 and np.isfinite(short.image).all()
 
 
@@ -244,9 +244,9 @@ def test_no_walk_arrives_by_rounding():
     first = Step("a", np.array([[1e16, 1.0]]), np.zeros(1), relu())
     network = Chain((first, Step("b", np.eye(1), np.array([-1e16]), identity())))
     assert network([1.0, 1.0])[0] == 0
-    found = walk(network, [0.0], [1.0, 1.0], 5)
+    found = walk(network, [0.0], [1.0, 1.0], max_patterns=5)
     assert found.error == 0 and not found.converged
-    assert walk(network, [0.0], [1.0, 0.0], 5).converged
+    assert walk(network, [0.0], [1.0, 0.0], max_patterns=5).converged
 
 
 # bad input
@@ -264,7 +264,7 @@ BAD = {
     "NaN target": (lambda: invert_in_pattern(chain(0), ON, [np.nan, 0], np.zeros(3)), "target"),
     "NaN start": (lambda: walk(chain(0), np.zeros(2), [0, np.nan, 0]), "start"),
     "short start": (lambda: walk(chain(0), np.zeros(2), np.zeros(2)), "start"),
-    "no patterns": (lambda: walk(chain(0), np.zeros(2), np.zeros(3), 0), "max_patterns"),
+    "no patterns": (lambda: walk(chain(0), np.zeros(2), np.zeros(3), max_patterns=0), "max_patterns"),
     "no certificate": (lambda: check_infeasible(chain(0), ON, np.zeros(2), None), "certificate"),
     "long certificate": (
         lambda: check_infeasible(chain(0), ON, np.zeros(2), Certificate(np.zeros(8), np.zeros(2))),
@@ -293,7 +293,7 @@ def test_a_walk_that_cannot_arrive_ends(seed):
     steps = Step("a", W, np.zeros(6), leaky_relu(3.0)), Step("b", line, generator.normal(size=4), relu())
     network = Chain(steps)
     target = network(generator.normal(size=3))[0] + generator.normal(size=4)
-    found = walk(network, target, generator.normal(size=3), 50)
+    found = walk(network, target, generator.normal(size=3), max_patterns=50)
     assert not found.converged
     assert found.patterns < 50
 

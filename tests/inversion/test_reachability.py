@@ -124,7 +124,7 @@ def test_rows_that_depend_on_each_other_have_a_certificate_without_a_box():
 
 def test_the_tolerance_parts_yes_from_no():
     chain = layer([[1.0, 1.0]])
-    assert [reach(chain, [2.3], tolerance=size)[0].answer for size in (0.2, 0.4)] == ["no", "yes"]
+    assert [reach(chain, [2.3], atol=size)[0].answer for size in (0.2, 0.4)] == ["no", "yes"]
 
 
 def test_a_claim_that_does_not_stand_the_check_is_no_answer(monkeypatch):
@@ -163,7 +163,7 @@ def test_what_is_far_away_is_never_granted(first, last, seed, radius):
     norms = np.prod([1.8 * np.linalg.norm(step.weight, 2) for step in chain.steps])
     target = middle + 1.01 * norms * radius * 2
     (found,) = reach(chain, target, box)
-    assert found.answer != "yes" and found.distance > found.tolerance
+    assert found.answer != "yes" and found.distance > found.atol
     assert np.abs(chain(found.image)[0] - target).max() == found.distance >= found.bound
     if found.answer == "no":
         assert check_certificate(chain, target, found.certificate, box)
@@ -227,7 +227,7 @@ def test_a_looser_tolerance_answers_no_worse(f, pixel):
     first = Step("layer1", np.eye(1), np.zeros(1), identity())
     chain = Chain((first, Step("layer2", np.array([[1.0], [-1.0]]), np.zeros(2), f)))
     for tolerance in (1e-10, 1e-8, 1e-4, 0.1):
-        (found,) = reach(chain, chain([pixel]), (0, 1000), tolerance)
+        (found,) = reach(chain, chain([pixel]), (0, 1000), atol=tolerance)
         assert found.answer == "yes" and found.image == pytest.approx(pixel, abs=tolerance)
 
 
@@ -235,7 +235,7 @@ def test_a_target_beside_the_end_of_a_range_is_not_moved():
     """softplus(-20) is 2e-9: the minimum norm that gives it stays the answer, however far an output may lie from it."""
     chain = layer([[1.0, 1.0]], f=softplus())
     target = softplus()([-20.0])
-    (found,), (trace,) = reach(chain, target, None, 1e-4), trace_back(chain, target, None, 1e-4)
+    (found,), (trace,) = reach(chain, target, None, atol=1e-4), trace_back(chain, target, None, atol=1e-4)
     np.testing.assert_allclose([found.image, trace.image], -10.0, rtol=1e-6)
 
 
@@ -274,7 +274,7 @@ def test_numbers_at_the_ends_of_float64_leave_an_answer(chain, targets, box, ans
 def test_no_yes_rests_on_rounding():
     """1e16 + 1 is no float64: at (1, 1) it looks like 1e16, and is 1 off."""
     chain = Chain((layer([[1e16, 1.0]]).steps[0], layer([[1.0]]).steps[0]))
-    answers = [reach(chain, [1e16], starts=np.array([start]), tolerance=0.5)[0] for start in ([1.0, 1.0], [1.0, 0.0])]
+    answers = [reach(chain, [1e16], starts=np.array([start]), atol=0.5)[0] for start in ([1.0, 1.0], [1.0, 0.0])]
     assert [found.answer for found in answers] == ["undecided", "yes"] and answers[0].distance == 0
 
 
@@ -285,7 +285,7 @@ def test_answers_of_networks_of_any_scale_stand_exact_arithmetic(first):
         chain, names, generator = chain_of_any_scale(seed)
         image, tolerance = generator.uniform(0, 1, chain.inputs), float(generator.choice([1e-8, 1e-5]))
         target = chain(image)[0] + generator.choice([0, 0, 1]) * generator.standard_normal(chain.outputs)
-        (found,) = reach(chain, target, tolerance=tolerance, seconds=30)
+        (found,) = reach(chain, target, atol=tolerance, seconds=30)
         wanted = [Fraction(number) for number in target]
         exact = {
             key: max(abs(y - t) for y, t in zip(outputs_in_decimals(chain, names, x), wanted, strict=True))
@@ -385,9 +385,9 @@ def test_the_nearest_input_ends_when_the_time_is_over():
     """As one step leaves it, where 14 rounds of up to 60 would follow; each solves a system of the layer's width."""
     step = random_chain((900, 700), ("tanh",), 0).steps[0]
     aim, box = np.full(700, 3.0), (np.zeros(900), np.ones(900))
-    first = nearest_input(step, aim, *box, 0.0)
+    first = nearest_input(step, aim, box, 0.0)
     assert np.array_equal(first, np.clip(step.subspaces.pinv(aim - step.bias), *box))
-    assert np.abs(first - nearest_input(step, aim, *box, np.inf)).max() > 0.01
+    assert np.abs(first - nearest_input(step, aim, box, np.inf)).max() > 0.01
 
 
 # the book's networks
@@ -455,8 +455,8 @@ def test_the_way_back_through_the_books_networks():
         (lambda c: reach(c, [np.nan, 0, 0]), "NaN"),
         (lambda c: reach(c, np.zeros(3), (1, 0)), "low below high"),
         (lambda c: reach(c, np.zeros(3), (0, 0)), "low below high"),
-        (lambda c: reach(c, np.zeros(3), tolerance=0), "above 0"),
-        (lambda c: reach(c, np.zeros(3), tolerance=-1), "tolerance"),
+        (lambda c: reach(c, np.zeros(3), atol=0), "above 0"),
+        (lambda c: reach(c, np.zeros(3), atol=-1), "atol"),
         (lambda c: reach(c, np.zeros(3), starts=np.zeros((1, 2))), "last axis of 4"),
         (lambda c: reach(c.steps, np.zeros(3)), "Chain"),
         (lambda c: reach(c, np.zeros(3), seconds=-1), "seconds"),

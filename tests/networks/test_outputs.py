@@ -37,8 +37,8 @@ MOODS = {
 }
 DOORS = {
     "output_statistics": lambda model, n: output_statistics(model, IMAGES[:n], progress=False),
-    "distances_to": lambda model, n: distances_to(model, IMAGES[:n], TARGETS[:n]),
-    "train_input": lambda model, n: train_input(model, IMAGES[:n], TARGETS[:n], Descent(), progress=False),
+    "distances_to": lambda model, n: distances_to(model, TARGETS[:n], IMAGES[:n]),
+    "train_input": lambda model, n: train_input(model, TARGETS[:n], IMAGES[:n], Descent(), progress=False),
     "invert": lambda model, n: invert(model, TARGETS[:n], IMAGES[:n], progress=False),
 }
 

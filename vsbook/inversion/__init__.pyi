@@ -2,11 +2,11 @@
 
 from .certificates import OutOfRange, Separation, check_certificate
 from .chains import Chain, Step
-from .ideal import READINGS, Starts, distances_to, ideal_outputs, lowest_quarter, nearest_outputs, start_images
+from .ideal import READINGS, distances_to, ideal_outputs, lowest_quarter, nearest_outputs
 from .input_training import PRIORS, Descent, InBox, Trained, train_input
 from .layerwise import ErrorBudget, LayerwiseInverse, error_budget, invert_layers
 from .naturalness import Naturalness, low_frequency_share, naturalness, nearest, total_variation
-from .newton import STARTS, Preimages, invert, starting_images
+from .newton import Preimages, invert
 from .polytopes import (
     Certificate,
     Piece,
@@ -19,6 +19,7 @@ from .polytopes import (
     walk,
 )
 from .reachability import Reach, Trace, reach, trace_back
+from .starts import STARTS, Starts, ideal_starts, starting_images
 from .training_mode import BatchNorm, Copies, copies_in_training_mode, train_copies
 
 __all__ = [
@@ -40,10 +41,8 @@ __all__ = [
     "Separation",
     "check_certificate",
     # newton: any network as a whole
-    "STARTS",
     "Preimages",
     "invert",
-    "starting_images",
     # polytopes: networks of ReLUs, piece by piece
     "Certificate",
     "Piece",
@@ -54,14 +53,17 @@ __all__ = [
     "invert_in_pattern",
     "pattern",
     "walk",
-    # ideal: ideal outputs, and the images nearest to them
+    # ideal: ideal outputs, and how far from an output images are
     "READINGS",
-    "Starts",
     "distances_to",
     "ideal_outputs",
     "lowest_quarter",
     "nearest_outputs",
-    "start_images",
+    # starts: images to start from
+    "STARTS",
+    "Starts",
+    "ideal_starts",
+    "starting_images",
     # input_training: an image trained towards an output
     "PRIORS",
     "Descent",

@@ -8,7 +8,7 @@ method of multipliers, Hestenes (1969).
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -41,20 +41,20 @@ def gap(chain: Chain, aims: tuple, x: np.ndarray) -> Float[np.ndarray, " m"]:
 # one layer: the nearest input within bounds
 
 
-def nearest_input(step: Step, aim, low: np.ndarray, high: np.ndarray, until: float) -> Float[np.ndarray, " n"]:
+def nearest_input(step: Step, aim, box: tuple, until: float) -> Float[np.ndarray, " n"]:
     """Of all x in the box with W x + b = aim the nearest to the minimum-norm one; else about the least residual.
 
     When `time.monotonic` says `until`, the search ends where it is.
 
     >>> step = Step("sum", np.array([[1.0, 1.0]]), np.zeros(1), identity())
-    >>> nearest_input(step, np.array([1.5]), np.zeros(2), np.array([0.5, 2.0]), np.inf).round(9)
+    >>> nearest_input(step, np.array([1.5]), (np.zeros(2), np.array([0.5, 2.0])), np.inf).round(9)
     array([0.5, 1. ])
     """
     wanted = aim - step.bias
     centre = step.subspaces.pinv(wanted)
     y, weight, before = np.zeros(len(wanted)), _weight(step.weight), np.inf
     for _ in range(14):  # the method of multipliers: y gathers, and the residual weighs more from round to round
-        x, y = _damped(step.weight, wanted, low, high, centre, weight, y, until)
+        x, y = _Penalised(step.weight, wanted, box, centre, weight, y).solve(until)
         residual = np.abs(wanted - step.weight @ x).max()
         if residual <= 1e-14 * (1 + np.abs(wanted).max()) or residual > 0.9 * before or time.monotonic() > until:
             break
@@ -68,37 +68,58 @@ def _weight(A: np.ndarray) -> float:
     return 10 / size if size > 1e-200 else 1.0  # a network may be constant about an image
 
 
-def _damped(A, wanted, low, high, centre, weight: float, start, until: float) -> tuple[np.ndarray, np.ndarray]:
-    """The x in the box with the least |x - centre|^2 / 2 + weight |wanted - A x + start / weight|^2 / 2, and its y.
+@dataclass(frozen=True, eq=False)
+class _Penalised:
+    """Asks for the x in the box with the least |x - centre|^2 / 2 + weight |wanted - A x + start / weight|^2 / 2.
 
     Newton's method on the dual problem: x = clip(centre + A'y) is piecewise linear in y, which has few numbers.
     """
-    unit = 2.0 ** np.round(np.log2(weight) / 2)  # brings numbers to the size of 1, and rounds nothing
-    A, wanted, weight, start = unit * A, unit * wanted, weight / unit / unit, start / unit
 
-    def at(y):
-        x = np.clip(centre + y @ A, low, high)
-        gap = wanted - A @ x
-        return x, gap, ((x - centre) @ (x - centre)) / 2 + y @ gap - (y - start) @ (y - start) / (2 * weight)
+    A: np.ndarray
+    wanted: np.ndarray
+    box: tuple[np.ndarray, np.ndarray]
+    centre: np.ndarray
+    weight: float
+    start: np.ndarray  # of y
 
-    y, (x, gap, value) = start, at(start)
-    for _ in range(60):
-        slope = gap - (y - start) / weight
-        if np.abs(slope).max() <= 1e-14 * (1e-3 * unit + np.abs(wanted).max()) or time.monotonic() > until:
-            break
-        free = A[:, (x > low) & (x < high)]
-        try:
-            step, share = np.linalg.solve(free @ free.T + np.eye(len(y)) / weight, slope), 1.0
-        except np.linalg.LinAlgError:  # weights of 1e160
-            break
-        trial = at(y + step)
-        while not trial[2] >= value + 1e-4 * share * (slope @ step) and share > 1e-6:  # NaN halves the step too
-            share /= 2
-            trial = at(y + share * step)
-        if not np.isfinite(trial[2]):
-            break
-        y, (x, gap, value) = y + share * step, trial
-    return x, y * unit
+    def solve(self, until: float) -> tuple[np.ndarray, np.ndarray]:
+        """The x and the y; when the clock says `until`, those that it has come to."""
+        unit = 2.0 ** np.round(np.log2(self.weight) / 2)  # brings numbers to the size of 1, and rounds nothing
+        parts = {"A": unit * self.A, "wanted": unit * self.wanted, "start": self.start / unit}
+        x, y = replace(self, **parts, weight=self.weight / unit / unit)._climb(unit, until)
+        return x, y * unit
+
+    def _climb(self, unit: float, until: float) -> tuple[np.ndarray, np.ndarray]:
+        y, here = self.start, self._at(self.start)
+        for _ in range(60):
+            x, gap, value = here
+            slope = gap - (y - self.start) / self.weight
+            if np.abs(slope).max() <= 1e-14 * (1e-3 * unit + np.abs(self.wanted).max()) or time.monotonic() > until:
+                break
+            try:
+                step, share = self._step(x, slope), 1.0
+            except np.linalg.LinAlgError:  # weights of 1e160
+                break
+            trial = self._at(y + step)
+            while not trial[2] >= value + 1e-4 * share * (slope @ step) and share > 1e-6:  # NaN halves the step too
+                share /= 2
+                trial = self._at(y + share * step)
+            if not np.isfinite(trial[2]):
+                break
+            y, here = y + share * step, trial
+        return here[0], y
+
+    def _at(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """x, what it leaves of the wanted, and the dual's value."""
+        x = np.clip(self.centre + y @ self.A, *self.box)
+        gap, moved, gained = self.wanted - self.A @ x, x - self.centre, y - self.start
+        return x, gap, moved @ moved / 2 + y @ gap - gained @ gained / (2 * self.weight)
+
+    def _step(self, x: np.ndarray, slope: np.ndarray) -> np.ndarray:
+        """Newton's, where the pixels on the box's sides stay there."""
+        low, high = self.box
+        free = self.A[:, (x > low) & (x < high)]
+        return np.linalg.solve(free @ free.T + np.eye(len(slope)) / self.weight, slope)
 
 
 # several layers: a search within the box
@@ -124,10 +145,10 @@ def search(chain: Chain, aims: tuple, box: tuple, goal: float, starts, until: fl
     for count, start in enumerate(starts):
         if count and time.monotonic() > until:
             return
-        yield _walk(before, aims, *box, goal, start, until)
+        yield _walk(before, aims, box, goal, start, until)
 
 
-def _walk(chain: Chain, aims: tuple, low, high, goal: float, x: np.ndarray, until: float) -> np.ndarray:
+def _walk(chain: Chain, aims: tuple, box: tuple, goal: float, x: np.ndarray, until: float) -> np.ndarray:
     """Levenberg-Marquardt: the network's tangent plane at x in its place, and a step within the box that pays."""
     miss, weight = gap(chain, aims, x), 0.0
     for count in range(STEPS):
@@ -137,7 +158,7 @@ def _walk(chain: Chain, aims: tuple, low, high, goal: float, x: np.ndarray, unti
             break
         weight = min(weight, HEAVIEST * _weight(J)) if count else _weight(J)
         for _ in range(BACKTRACKS):
-            new, _ = _damped(J, miss + J @ x, low, high, x, weight, np.zeros(len(miss)), until)
+            new, _ = _Penalised(J, miss + J @ x, box, x, weight, np.zeros(len(miss))).solve(until)
             left = gap(chain, aims, new)
             if left @ left < miss @ miss:
                 break

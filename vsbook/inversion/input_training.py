@@ -99,7 +99,9 @@ class Trained(Shown):
             return 1 - np.divide(self.after, self.before, where=self.before > 0, out=left)
 
 
-def train_input(model: nn.Module, images, targets, how: Descent | InBox, data=None, progress: bool = True) -> Trained:
+def train_input(
+    model: nn.Module, targets, starts, how: Descent | InBox, *, data=None, progress: bool = True
+) -> Trained:
     r"""Move images so that the outputs of a frozen network come nearer to target outputs.
 
     Descends on $\frac1m\|f(x_k) - t_k\|^2$ for all images at once; in eval mode they don't feel each other, so a batch
@@ -107,8 +109,8 @@ def train_input(model: nn.Module, images, targets, how: Descent | InBox, data=No
 
     Args:
         model: a classifier in eval mode, on the CPU.
-        images: (k, pixels), where to start.
         targets: (k, m), a row for each image.
+        starts: (k, pixels), the images to begin with.
         how: `Descent` or `InBox`.
         data: (N, pixels), images for the prior 'nearest data'.
         progress: show a bar.
@@ -121,12 +123,12 @@ def train_input(model: nn.Module, images, targets, how: Descent | InBox, data=No
 
     >>> from vsbook.networks import create
     >>> model, start = create("fcnn1", 0).eval(), np.full((1, 784), 0.5)
-    >>> found = train_input(model, start, np.ones((1, 10)), Descent(), progress=False)
+    >>> found = train_input(model, np.ones((1, 10)), start, Descent(), progress=False)
     >>> bool((found.after < found.before).all()), found.losses.shape
     (True, (101, 1))
     """
     dtype = type_in_eval_mode(model)
-    start = as_rows(images, None, "images", lone=False)
+    start = as_rows(starts, None, "starts", lone=False)
     targets = as_targets(targets, output_statistics(model, start, progress=False).values.shape)
     with differentiable(model) as frozen:
         wanted, x = torch.from_numpy(shareable(targets)).to(dtype), torch.from_numpy(shareable(start)).to(dtype)
@@ -136,7 +138,7 @@ def train_input(model: nn.Module, images, targets, how: Descent | InBox, data=No
             prior = _prior(instance_of(how, InBox, "how"), data, start.shape[1])
             x, losses, lengths = _descend_in_box(frozen, x, wanted, how, prior, progress)
     reached, losses, lengths = finite_arrays(how, x, losses, lengths)
-    distances = (distances_to(model, rows, targets) for rows in (start, reached))
+    distances = (distances_to(model, targets, rows) for rows in (start, reached))
     moved = np.linalg.norm(reached - start, axis=1)
     return Trained(reached, losses, lengths, *distances, moved, ((reached < 0) | (reached > 1)).mean(axis=1))
 
@@ -225,7 +227,7 @@ def _prior(how: InBox, data, pixels: int) -> Callable[[torch.Tensor, int], torch
     if how.prior == "total variation":
         if int(np.sqrt(pixels)) ** 2 != pixels:
             raise BadInput(
-                f"images: expected square ones for their total variation, got {pixels} pixels; take another prior"
+                f"starts: expected square ones for their total variation, got {pixels} pixels; take another prior"
             )
         return lambda x, _: _total_variation(x)
     return _ToNearest(data)

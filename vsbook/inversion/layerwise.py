@@ -49,7 +49,7 @@ class LayerwiseInverse(Shown):
         return self.forward_error <= self.tolerance
 
 
-def invert_layers(chain: Chain, outputs, tolerance: float = 1e-6, precision: str = "float64") -> LayerwiseInverse:
+def invert_layers(chain: Chain, outputs, *, tolerance: float = 1e-6, precision: str = "float64") -> LayerwiseInverse:
     r"""$x = W^+ (f^{-1}(Out) - b)$ from the last layer to the first: the paper's equation (5), the bias subtracted.
 
     Args:

@@ -11,22 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.spatial import KDTree
 from torch import nn
 from tqdm import tqdm
 
-from vsbook.checks import BadInput, as_real, as_rows, instance_of, number, one_of, whole_number
+from vsbook.checks import BadInput, as_real, as_rows, number, whole_number
 from vsbook.linalg.lengths import lengths, lengths_or_one
-from vsbook.networks.data import CLASSES, Images, class_averages
-from vsbook.networks.outputs import logits, refuse_moods, refuse_training, shareable
+from vsbook.linalg.subspaces import rank_tolerance
+from vsbook.networks.outputs import refuse_moods, refuse_training, shareable
 from vsbook.shown import Shown
 
-__all__ = ["STARTS", "Preimages", "invert", "starting_images"]
+__all__ = ["Preimages", "invert"]
 
 BATCH = 250  # images at a time; more take more memory and no less time
 SHORTEST = 2.0**-30  # step length at which the line search gives up
 NUDGES, NUDGE = 3, 2.0**-50  # copies of a network that show how rounding moves its outputs, and the weights' share
-STARTS = ("class average", "nearest training image", "another digit")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,7 +46,7 @@ class Preimages(Shown):
 
 
 def invert(
-    model: nn.Module, targets, starts, tolerance: float = 1e-10, max_steps: int = 100, progress: bool = True
+    model: nn.Module, targets, starts, *, tolerance: float = 1e-10, max_steps: int = 100, progress: bool = True
 ) -> Preimages:
     r"""Images x with F(x) = target, each found from its own start, in float64.
 
@@ -175,8 +173,8 @@ def _least_steps(J: torch.Tensor, residuals: torch.Tensor) -> torch.Tensor:
     J = torch.where(J.isfinite().all(dim=(1, 2), keepdim=True), J, 0.0)  # no way on from where it isn't
     Q, R = torch.linalg.qr(J.transpose(1, 2))
     U, s, Vh = torch.linalg.svd(R, full_matrices=False)  # J = Vh' s U' Q'
-    floor = torch.finfo(J.dtype).eps * max(J.shape[1:]) * s[:, :1]
-    inverses = torch.where(s > floor, 1 / s, 0.0)
+    floors = torch.tensor([rank_tolerance(values, J.shape[1:], np.float64) for values in s.numpy()])
+    inverses = torch.where(s > floors[:, None], 1 / s, 0.0)
     return (Q @ (U @ (inverses[:, :, None] * (Vh @ residuals[:, :, None]))))[:, :, 0]
 
 
@@ -225,41 +223,3 @@ def _line_search(network, targets, x, miss, left, directions) -> torch.Tensor:
         moved[waiting[better]] = True
         waiting, length = waiting[~better], length / 2
     return moved
-
-
-def starting_images(kind: str, model: nn.Module, targets, train: Images) -> Float[np.ndarray, "N 784"]:
-    """A start for each target (N, 10), from the target and the training images alone.
-
-    Args:
-        kind: 'class average', that of the class which the target names (its largest number); 'nearest training
-            image', nearest in output space; 'another digit', the first training image of the next class, 0 after 9.
-        model: the network, whose outputs for the training images are needed for the nearest one.
-        targets: (N, 10) outputs.
-        train: images that may serve as starts: not those that made the targets.
-
-    Raises:
-        BadInput: for another kind, targets that aren't finite numbers of shape (N, 10), training images that lack a
-            digit which the kind asks for, or a network without ten finite outputs.
-
-    Source: 'initializing based on the original training images', section 3 of the paper.
-
-    >>> from vsbook.networks import create
-    >>> from vsbook.networks import mnist
-    >>> starting_images("class average", create("fcnn1", 0), np.eye(10), mnist().test).shape
-    (10, 784)
-    """
-    one_of(kind, STARTS, "kind")
-    targets, labels = as_rows(targets, 10, "targets", lone=False), instance_of(train, Images, "train").labels
-    named = targets.argmax(axis=1)
-    if kind == "class average":
-        return class_averages(train.images, labels)[named]
-    if kind == "another digit":
-        digits, firsts = np.unique(labels, return_index=True)
-        if not np.array_equal(digits, range(CLASSES)):
-            raise BadInput(f"train: expected every digit 0 to 9, got {digits.tolist()}; take a larger sample")
-        return train.images[firsts[(named + 1) % 10]].astype(np.float64)
-    outputs = as_real(logits(model, train.images).double().numpy(), "outputs")
-    if outputs.shape[1:] != (CLASSES,):
-        raise BadInput(f"model: expected ten outputs an image, got shape {outputs.shape}; take a classifier of digits")
-    _, nearest = KDTree(outputs).query(targets)
-    return train.images[nearest].astype(np.float64)

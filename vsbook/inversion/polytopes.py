@@ -260,7 +260,7 @@ class Walk(Shown):
     certificate: Certificate | None
 
 
-def walk(chain: Chain, target, start, max_patterns: int = 3000) -> Walk:
+def walk(chain: Chain, target, start, *, max_patterns: int = 3000) -> Walk:
     r"""From the start towards an image of the target, by the shortest step in each polytope.
 
     The output follows the straight line from F(start) to the target: in each polytope x moves along

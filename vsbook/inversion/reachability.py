@@ -32,7 +32,7 @@ SHARES = 1 - 1e-9, 1 - 1e-6, 0.999, 0.99, 0.9, 0.5  # of a distance that floats 
 class Reach(Shown):
     """What is known of one target.
 
-    `answer` is 'yes': `image` lies in the box, and its output is within `tolerance` of the target, in float64 and in
+    `answer` is 'yes': `image` lies in the box, and its output is within `atol` of the target, in float64 and in
     exact arithmetic; 'no': `certificate` proves that no image's is; or 'undecided'. In each case `image` is the best
     found, `distance` the largest difference of its output from the target, in float64, and `bound` a distance below
     which, as is proven, no image comes: 0 where nothing is.
@@ -43,7 +43,7 @@ class Reach(Shown):
     distance: float
     bound: float
     certificate: OutOfRange | Separation | None
-    tolerance: float
+    atol: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,10 +62,11 @@ def reach(
     chain: Chain,
     targets,
     box=(0.0, 1.0),
-    tolerance: float = 1e-8,
+    *,
     starts=None,
-    progress: bool = False,
+    atol: float = 1e-8,
     seconds: float = SECONDS,
+    progress: bool = True,
 ) -> tuple[Reach, ...]:
     r"""Is there an image $x$ in the box with $f_L(W_L \cdots f_1(W_1 x + b_1) \cdots + b_L) = $ target?
 
@@ -81,32 +82,32 @@ def reach(
         chain: the network; its last activation needs an inverse.
         targets: (N, outputs), in the unit of the outputs.
         box: (low, high) of the pixels, numbers or vectors; None for all images.
-        tolerance: how far an output may lie from its target, in any number.
         starts: (K, inputs) images to search from, for several layers; left out, three grey ones.
-        progress: show a bar with the time left.
+        atol: how far any number of an output may lie from its target, absolute, in its unit.
         seconds: the time for each target. What is proven by then stands; the rest is undecided.
+        progress: show a bar with the time left.
 
     Raises:
         BadInput: for a last activation without inverse, targets of another length or not finite, a box whose sides
-            don't satisfy low < high, a tolerance that isn't above 0, or a time that isn't finite.
+            don't satisfy low < high, an `atol` that isn't above 0, or a time that isn't finite.
 
     Source: section 2.4 of the paper.
 
     >>> from vsbook.linalg import identity
     >>> layer = Step("sum", np.array([[1.0, 1.0]]), np.zeros(1), identity())
-    >>> yes, no = reach(Chain((layer,)), [[1.0], [3.0]])
+    >>> yes, no = reach(Chain((layer,)), [[1.0], [3.0]], progress=False)
     >>> yes.answer, yes.image, no.answer, no.certificate.multipliers, round(no.bound, 3)
     ('yes', array([0.5, 0.5]), 'no', (array([1.]),), 1.0)
     """
     targets = _targets(chain, targets)
-    (low, high), tolerance, seconds = as_box(box, chain.inputs), _tolerance(tolerance), number(seconds, "seconds")
-    starts = _grey(low, high) if starts is None else as_rows(starts, chain.inputs, "starts")
+    box, atol, seconds = as_box(box, chain.inputs), _atol(atol), number(seconds, "seconds")
+    starts = np.clip(_grey(*box) if starts is None else as_rows(starts, chain.inputs, "starts"), *box)
     bar = tqdm(targets, unit="target", disable=not progress, leave=False)
-    return tuple(_reach(chain, target, (low, high), tolerance, np.clip(starts, low, high), seconds) for target in bar)
+    return tuple(_Question(chain, target, box, box, atol, time.monotonic() + seconds).answer(starts) for target in bar)
 
 
 def trace_back(
-    chain: Chain, targets, box=None, tolerance: float = 1e-8, margin: float = 1e-6, seconds: float = SECONDS
+    chain: Chain, targets, box=None, *, atol: float = 1e-8, margin: float = 1e-6, seconds: float = SECONDS
 ) -> tuple[Trace, ...]:
     r"""Equation (5) with its freedom used: back through each layer to the nearest input that can be an output.
 
@@ -117,7 +118,7 @@ def trace_back(
         chain: the network; each activation needs an inverse.
         targets: (N, outputs), in the unit of the outputs.
         box: (low, high) of the pixels, numbers or vectors; None for all images.
-        tolerance: how far a layer's output may lie from what is wanted, in any number.
+        atol: how far any number of a layer's output may lie from what is wanted, absolute.
         margin: the distance kept from the ends of a range, where the inverse runs to infinity.
         seconds: the time for each target, as for `reach`.
 
@@ -135,9 +136,9 @@ def trace_back(
     targets = _targets(chain, targets)
     for step in chain.steps:
         _invertible(step.activation)
-    sides, tolerance, margin = as_box(box, chain.inputs), _tolerance(tolerance), _margin(chain, margin)
+    sides, atol, margin = as_box(box, chain.inputs), _atol(atol), _margin(chain, margin)
     seconds = number(seconds, "seconds")
-    return tuple(_trace(chain.steps, target, sides, tolerance, margin, seconds) for target in targets)
+    return tuple(_trace(chain.steps, target, sides, atol, margin, seconds) for target in targets)
 
 
 def _targets(chain: Chain, targets) -> np.ndarray:
@@ -154,10 +155,10 @@ def _invertible(f: Activation) -> None:
         )
 
 
-def _tolerance(tolerance) -> float:
-    if number(tolerance, "tolerance") == 0:
-        raise BadInput("tolerance: expected a number above 0, got 0; float64 reproduces no output exactly")
-    return float(tolerance)
+def _atol(atol) -> float:
+    if number(atol, "atol") == 0:
+        raise BadInput("atol: expected a number above 0, got 0; float64 reproduces no output exactly")
+    return float(atol)
 
 
 def _margin(chain: Chain, margin) -> float:
@@ -174,111 +175,126 @@ def _grey(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return np.stack([(1 - share) * low + share * high for share in (0.5, 0.1, 0.9)])
 
 
-@np.errstate(over="ignore", invalid="ignore")  # a step that leaves float64 is no good, and answers are checked
-def _reach(chain: Chain, target, box: tuple, tolerance: float, starts: np.ndarray, seconds: float) -> Reach:
-    f, until = chain.steps[-1].activation, time.monotonic() + seconds
-    if len(chain.steps) == 1:
-        images = [nearest_input(chain.steps[0], _aim(f, target, tolerance), *box, until)]
-    else:
-        images = search(chain, _aims(f, target, tolerance), box, tolerance / 100, starts, until)
-    return _answer(chain, target, box, box, tolerance, images, until)
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """Is there an image in the box whose output is within `atol` of the target? To be answered by a time.
+
+    Images that come up on the way are brought within `inner`, which lies in the box.
+    """
+
+    chain: Chain
+    target: np.ndarray
+    box: tuple[np.ndarray, np.ndarray]
+    inner: tuple[np.ndarray, np.ndarray]
+    atol: float
+    until: float
+
+    @property
+    def last(self) -> Activation:
+        """Its range holds the outputs."""
+        return self.chain.steps[-1].activation
+
+    def candidates(self, starts: np.ndarray | None) -> Iterable[np.ndarray]:
+        """Images that may be the one: of one layer the nearest to the minimum norm, of several what a search finds."""
+        if len(self.chain.steps) == 1:
+            aim = _aim(self.last, self.target, self.atol)
+            return [nearest_input(self.chain.steps[0], aim, self.inner, self.until)]
+        aims = _aims(self.last, self.target, self.atol)
+        return search(self.chain, aims, self.box, self.atol / 100, starts, self.until)
+
+    @np.errstate(over="ignore", invalid="ignore")  # a step that leaves float64 is no good, and answers are checked
+    def answer(self, starts: np.ndarray | None = None) -> Reach:
+        """'yes' if an image is good enough, 'no' if it can be proven for the box, else 'undecided'."""
+        judged = []
+        for image in self.candidates(starts):
+            judged.append(self._judged(image))
+            if judged[-1].answer == "yes":
+                return judged[-1]
+        certificate, proposed = self._certificate()
+        judged += [self._judged(np.clip(image, *self.inner)) for image in proposed]
+        found = min(judged, key=lambda one: (one.answer != "yes", one.distance))
+        if certificate is None:
+            return found
+        return replace(found, answer="no", bound=certificate.distance, certificate=certificate)
+
+    def _judged(self, image: np.ndarray) -> Reach:
+        """'yes' where float64 says so, one by one, as a check does, and exact arithmetic too; else 'undecided'."""
+        distance = float(np.abs(gap(self.chain, (self.target, self.target), image)).max())
+        near = distance <= self.atol and max(error_bounds(self.chain, image, self.target)) <= self.atol
+        return Reach("yes" if near else "undecided", image, distance, 0.0, None, self.atol)
+
+    def _certificate(self) -> tuple:
+        """What proves the 'no', if it stands the check, else None; and images that came up on the way."""
+        f, target, images = self.last, self.target, []
+        beyond = np.maximum(f.low - target, target - f.high)
+        unit = int(beyond.argmax())
+        if beyond[unit] > self.atol:
+            claims = [OutOfRange(unit, float(beyond[unit]) * (1 - 1e-9)), OutOfRange(unit, self.atol)]
+        else:
+            claims, images = self._separations()
+        stands = (claim for claim in claims if check_certificate(self.chain, target, claim, self.box))
+        return next(stands, None), images
+
+    def _separations(self) -> tuple[list, list]:
+        """Separations to try, the strongest first; and the relaxation's images where it is the network itself.
+
+        What parts the target leaves a distance d. What parts all that is within d of the target, ends of ranges weighed
+        by how fast they move, leaves a larger one: so it goes on, for one layer to the largest.
+        """
+        steps, f, target, images = self.chain.steps, self.last, self.target, []
+        skipped, inner = _bounded_part(steps, *self.box)
+        skipped_steps, steps = steps[:skipped], steps[skipped:]
+        distance, claims = 0.0, []
+        for _ in range(ROUNDS if len(steps) == 1 else 1):
+            ends, further = _ends(f, target, distance), _ends(f, target, distance + GIVE)
+            # within a thousand of each other, and at first all alike: the programme's own tolerance is no finer
+            pace = np.clip(np.abs(further - ends) / GIVE, 1e-3, 1e3) if distance else np.ones_like(ends)
+            relaxed = relaxed_output(steps, ends, pace, inner, self.until)
+            if relaxed is None:
+                break
+            v = relaxed.multipliers[-1]
+            images += [relaxed.image] if len(self.chain.steps) == 1 else []
+            bound = _least(v, ends) - relaxed.excess * (np.where(v > 0, *pace) @ np.abs(v))
+            new = _parted(f, target, v, bound)
+            if not relaxed.excess > 0 or new <= distance * (1 + 1e-6):
+                break
+            distance = new
+            vectors = tuple(vector / np.abs(v).max() + 0.0 for vector in relaxed.multipliers)  # no -0
+            if np.isinf(inner).all(axis=0).any():  # there they must cancel exactly: short ones may
+                vectors = tuple(np.round(vector * 2**30) / 2**30 for vector in vectors)
+            vectors = (*(np.zeros_like(step.bias) for step in skipped_steps), *vectors)
+            shares = [distance * share for share in SHARES if distance * share > self.atol]
+            claims = [Separation(vectors, claim) for claim in (*shares, self.atol)] + claims
+        return claims, images
 
 
-def _answer(chain: Chain, target, box: tuple, inner: tuple, tolerance: float, images: Iterable, until: float) -> Reach:
-    """'yes' if an image is good enough, 'no' if it can be proven for the box, else 'undecided'."""
-    judged = []
-    for image in images:
-        judged.append(_judged(chain, target, tolerance, image))
-        if judged[-1].answer == "yes":
-            return judged[-1]
-    certificate, proposed = _certificate(chain, target, box, tolerance, until)
-    judged += [_judged(chain, target, tolerance, np.clip(image, *inner)) for image in proposed]
-    found = min(judged, key=lambda one: (one.answer != "yes", one.distance))
-    if certificate is None:
-        return found
-    return replace(found, answer="no", bound=certificate.distance, certificate=certificate)
-
-
-def _judged(chain: Chain, target: np.ndarray, tolerance: float, image: np.ndarray) -> Reach:
-    """'yes' where float64 says so, one by one, as a check does, and exact arithmetic too; else 'undecided'."""
-    distance = float(np.abs(gap(chain, (target, target), image)).max())
-    near = distance <= tolerance and max(error_bounds(chain, image, target)) <= tolerance
-    return Reach("yes" if near else "undecided", image, distance, 0.0, None, tolerance)
-
-
-def _aim(f: Activation, target: np.ndarray, tolerance: float) -> np.ndarray:
-    """What is to go into the last activation; targets at the ends of its range are moved in by half the tolerance."""
-    inside = np.where(target <= f.low, f.low + tolerance / 2, target)
-    return f.inverse(np.where(target >= f.high, f.high - tolerance / 2, inside)).values
-
-
-def _aims(f: Activation, target: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Ends between which it may lie: where the tolerance reaches the end of the range, all beyond is as good."""
-    inside = np.clip(target, f.low + tolerance / 2, f.high - tolerance / 2)
-    aim = f.inverse(inside).values
-    return np.where(inside > target, -np.inf, aim), np.where(inside < target, np.inf, aim)
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def _trace(steps: tuple[Step, ...], target, box: tuple, tolerance: float, margin: float, seconds: float) -> Trace:
+def _trace(steps: tuple[Step, ...], target, box: tuple, atol: float, margin: float, seconds: float) -> Trace:
     layers, until = [], time.monotonic() + seconds
     for at in range(len(steps) - 1, -1, -1):
         step, f = steps[at], steps[at - 1].activation
         whole = box if at == 0 else as_box((f.low, f.high), step.weight.shape[1])
         inner = box if at == 0 else (whole[0] + margin, whole[1] - margin)
-        near = nearest_input(step, _aim(step.activation, target, tolerance), *inner, until)
-        layers.append(_answer(Chain((step,)), target, whole, inner, tolerance, [near], until))
+        layers.append(_Question(Chain((step,)), target, whole, inner, atol, until).answer())
         target = layers[-1].image
         if layers[-1].answer != "yes":
             return Trace(tuple(layers), None)
     return Trace(tuple(layers), target)
 
 
+def _aim(f: Activation, target: np.ndarray, atol: float) -> np.ndarray:
+    """What is to go into the last activation; targets at the ends of its range are moved in by half of `atol`."""
+    inside = np.where(target <= f.low, f.low + atol / 2, target)
+    return f.inverse(np.where(target >= f.high, f.high - atol / 2, inside)).values
+
+
+def _aims(f: Activation, target: np.ndarray, atol: float) -> tuple[np.ndarray, np.ndarray]:
+    """Ends between which it may lie: where `atol` reaches the end of the range, all beyond is as good."""
+    inside = np.clip(target, f.low + atol / 2, f.high - atol / 2)
+    aim = f.inverse(inside).values
+    return np.where(inside > target, -np.inf, aim), np.where(inside < target, np.inf, aim)
+
+
 # a certificate, from a linear programme
-
-
-def _certificate(chain: Chain, target: np.ndarray, box: tuple, tolerance: float, until: float) -> tuple:
-    """What proves the 'no', if it stands the check, else None; and images that came up on the way."""
-    f, images = chain.steps[-1].activation, []
-    beyond = np.maximum(f.low - target, target - f.high)
-    unit = int(beyond.argmax())
-    if beyond[unit] > tolerance:
-        claims = [OutOfRange(unit, float(beyond[unit]) * (1 - 1e-9)), OutOfRange(unit, tolerance)]
-    else:
-        claims, images = _separations(chain, target, box, tolerance, until)
-    return next((claim for claim in claims if check_certificate(chain, target, claim, box)), None), images
-
-
-def _separations(chain: Chain, target, box: tuple, tolerance: float, until: float) -> tuple[list, list]:
-    """Separations to try, the strongest first, and the relaxation's images where the relaxation is the network itself.
-
-    What parts the target leaves a distance d. What parts all that is within d of the target, ends of ranges weighed
-    by how fast they move, leaves a larger one: so it goes on, for one layer to the largest.
-    """
-    skipped, inner = _bounded_part(chain.steps, *box)
-    steps, f, images = chain.steps[skipped:], chain.steps[-1].activation, []
-    distance, claims = 0.0, []
-    for _ in range(ROUNDS if len(steps) == 1 else 1):
-        ends, further = _ends(f, target, distance), _ends(f, target, distance + GIVE)
-        # within a thousand of each other, and at first all alike: the programme's own tolerance is no finer
-        pace = np.clip(np.abs(further - ends) / GIVE, 1e-3, 1e3) if distance else np.ones_like(ends)
-        relaxed = relaxed_output(steps, ends, pace, inner, until)
-        if relaxed is None:
-            break
-        v = relaxed.multipliers[-1]
-        images += [relaxed.image] if len(chain.steps) == 1 else []
-        bound = _least(v, ends) - relaxed.excess * (np.where(v > 0, *pace) @ np.abs(v))
-        new = _parted(f, target, v, bound)
-        if not relaxed.excess > 0 or new <= distance * (1 + 1e-6):
-            break
-        distance = new
-        vectors = tuple(vector / np.abs(v).max() + 0.0 for vector in relaxed.multipliers)  # no -0
-        if np.isinf(inner).all(axis=0).any():  # there they must cancel exactly: short ones may
-            vectors = tuple(np.round(vector * 2**30) / 2**30 for vector in vectors)
-        vectors = (*(np.zeros_like(step.bias) for step in chain.steps[:skipped]), *vectors)
-        shares = [distance * share for share in SHARES if distance * share > tolerance]
-        claims = [Separation(vectors, claim) for claim in (*shares, tolerance)] + claims
-    return claims, images
 
 
 def _bounded_part(steps: tuple[Step, ...], low: np.ndarray, high: np.ndarray) -> tuple[int, tuple]:

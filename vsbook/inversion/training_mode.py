@@ -89,7 +89,7 @@ def copies_in_training_mode(model: nn.Module, image, copies: int = COPIES) -> Co
     >>> bool(np.abs(found.outputs).max() < 1e-2), found.slope < 1e-2 < found.slope_evaluated
     (True, True)
     """
-    x = _one_image(model, image)
+    x = _one_image(model, image, "image")
     with differentiable(model) as frozen:
         evaluated, slope_evaluated = _outputs_and_slope(frozen, x, 1)
         learner, norms = _learner(frozen)
@@ -115,9 +115,9 @@ def _moved(start: torch.Tensor, end: torch.Tensor) -> float:
     return float((end - start).norm() / (start.norm() or 1.0))
 
 
-def _one_image(model: nn.Module, image) -> torch.Tensor:
+def _one_image(model: nn.Module, image, name: str) -> torch.Tensor:
     dtype = type_in_eval_mode(model)
-    image = as_vector(image, None, "image")
+    image = as_vector(image, None, name)
     output_statistics(model, image[None], progress=False)  # refuses what the network doesn't take
     return torch.from_numpy(shareable(image)).to(dtype)
 
@@ -147,7 +147,7 @@ def _incoming(model: nn.Module, names: Iterable[str]):
 
 
 def train_copies(
-    model: nn.Module, image, target, how: Descent, copies: int = COPIES, progress: bool = True
+    model: nn.Module, target, start, how: Descent, *, copies: int = COPIES, progress: bool = True
 ) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " steps"]]:
     r"""Train one image, repeated as a batch, with batch normalisation in *training* mode: a mistake, repeated.
 
@@ -156,8 +156,8 @@ def train_copies(
 
     Args:
         model: a classifier in eval mode.
-        image: (p,), where to start.
         target: (m,).
+        start: (p,), the image to begin with.
         how: the constants of the descent.
         copies: in the batch.
         progress: show a bar.
@@ -171,11 +171,11 @@ def train_copies(
     Source: the authors' public code, for ResNet18.
 
     >>> net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).eval()
-    >>> _, losses = train_copies(net, np.ones(4), [1.0, 2, 3], Descent(steps=5), progress=False)
+    >>> _, losses = train_copies(net, [1.0, 2, 3], np.ones(4), Descent(steps=5), progress=False)
     >>> losses.round(2).tolist() == [4.67] * 6
     True
     """
-    x = _one_image(model, image)
+    x = _one_image(model, start, "start")
     outputs = output_statistics(model, x[None].numpy(), progress=False).values
     target = as_targets(as_rows(target, None, "target"), outputs.shape)
     with differentiable(model):
