@@ -35,7 +35,7 @@ HOW = {  # an object of a class is made
 class BadInput(ValueError):
     """Input that a public function can't use. The message is one line: expected, came, remedy."""
 
-    def __init__(self, message: str):
+    def __init__(self, message: str) -> None:
         """Line breaks, as in another library's message that is quoted, become spaces."""
         super().__init__(" ".join(str(message).split()))
 

@@ -325,7 +325,7 @@ def test_the_list_of_checksums_is_that_of_the_files(folder):
 
 def small_kernels(seed):
     """Two weights that differ, one of them laid out in another order, as a transposed tensor is."""
-    initial, trained = torch.randn(2, 4, 2, 3, 3, generator=torch.Generator().manual_seed(seed))
+    initial, trained = torch.randn(2, 4, 4, 3, 3, generator=torch.Generator().manual_seed(seed))
     return initial.transpose(0, 1), trained
 
 

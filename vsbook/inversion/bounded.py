@@ -24,7 +24,7 @@ HEAVIEST = 1e12  # the residual's weight, over the first one
 STALLED = 1e-4  # a search that gains less than this share in a step, after twenty, has arrived
 
 
-def gap(chain: Chain, aims: tuple, x: np.ndarray) -> Float[np.ndarray, " m"]:
+def gap(chain: Chain, aims: tuple, x: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m={chain.outputs}"]:
     """From the output to the nearest number between the aims; infinite where the network leaves float64.
 
     >>> chain = Chain((Step("double", np.array([[2.0]]), np.zeros(1), identity()),))
@@ -41,7 +41,7 @@ def gap(chain: Chain, aims: tuple, x: np.ndarray) -> Float[np.ndarray, " m"]:
 # one layer: the nearest input within bounds
 
 
-def nearest_input(step: Step, aim, box: tuple, until: float) -> Float[np.ndarray, " n"]:
+def nearest_input(step: Step, aim, box: tuple, until: float) -> Float[np.ndarray, " n={len(box[0])}"]:
     """Of all x in the box with W x + b = aim the nearest to the minimum-norm one; else about the least residual.
 
     When `time.monotonic` says `until`, the search ends where it is.
@@ -62,7 +62,7 @@ def nearest_input(step: Step, aim, box: tuple, until: float) -> Float[np.ndarray
     return x
 
 
-def _weight(A: np.ndarray) -> float:
+def _weight(A: Float[np.ndarray, "m n"]) -> float:
     """Of the residual against the distance, to begin with, in the scale of A."""
     size = min(np.linalg.norm(A, 2), 1e150) ** 2
     return 10 / size if size > 1e-200 else 1.0  # a network may be constant about an image
@@ -75,12 +75,12 @@ class _Penalised:
     Newton's method on the dual problem: x = clip(centre + A'y) is piecewise linear in y, which has few numbers.
     """
 
-    A: np.ndarray
-    wanted: np.ndarray
-    box: tuple[np.ndarray, np.ndarray]
-    centre: np.ndarray
+    A: Float[np.ndarray, "m n"]
+    wanted: Float[np.ndarray, " m"]
+    box: tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]
+    centre: Float[np.ndarray, " n"]
     weight: float
-    start: np.ndarray  # of y
+    start: Float[np.ndarray, " m"]  # of y
 
     def solve(self, until: float) -> tuple[np.ndarray, np.ndarray]:
         """The x and the y; when the clock says `until`, those that it has come to."""
@@ -109,13 +109,13 @@ class _Penalised:
             y, here = y + share * step, trial
         return here[0], y
 
-    def _at(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    def _at(self, y: Float[np.ndarray, " m"]) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"], float]:
         """x, what it leaves of the wanted, and the dual's value."""
         x = np.clip(self.centre + y @ self.A, *self.box)
         gap, moved, gained = self.wanted - self.A @ x, x - self.centre, y - self.start
         return x, gap, moved @ moved / 2 + y @ gap - gained @ gained / (2 * self.weight)
 
-    def _step(self, x: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    def _step(self, x: Float[np.ndarray, " n"], slope: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
         """Newton's, where the pixels on the box's sides stay there."""
         low, high = self.box
         free = self.A[:, (x > low) & (x < high)]
@@ -148,7 +148,9 @@ def search(chain: Chain, aims: tuple, box: tuple, goal: float, starts, until: fl
         yield _walk(before, aims, box, goal, start, until)
 
 
-def _walk(chain: Chain, aims: tuple, box: tuple, goal: float, x: np.ndarray, until: float) -> np.ndarray:
+def _walk(
+    chain: Chain, aims: tuple, box: tuple, goal: float, x: Float[np.ndarray, " n"], until: float
+) -> Float[np.ndarray, " n"]:
     """Levenberg-Marquardt: the network's tangent plane at x in its place, and a step within the box that pays."""
     miss, weight = gap(chain, aims, x), 0.0
     for count in range(STEPS):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from numbers import Integral
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float
@@ -48,6 +49,7 @@ CURVATURE = {
 }
 
 
+@no_type_check  # a claim may hold anything: `check_certificate` looks
 @dataclass(frozen=True)
 class OutOfRange:
     """A target's number that the last activation never takes, nor any number within `distance` of it."""
@@ -56,6 +58,7 @@ class OutOfRange:
     distance: float
 
 
+@no_type_check  # as above
 @dataclass(frozen=True, eq=False, repr=False)
 class Separation(Shown):
     """Vectors v_1 ... v_L, one for each layer, that part the target from all outputs of images in the box.
@@ -63,11 +66,11 @@ class Separation(Shown):
     The claim: each image's output differs from the target by more than `distance` in at least one number.
     """
 
-    multipliers: tuple[Float[np.ndarray, " m"], ...]
+    multipliers: tuple[Float[np.ndarray, " _"], ...]
     distance: float
 
 
-def as_box(box, length: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+def as_box(box, length: int) -> tuple[Float[np.ndarray, " {length}"], Float[np.ndarray, " {length}"]]:
     """The lowest and the highest value of each of `length` numbers; None for a box without sides.
 
     Args:
@@ -153,7 +156,7 @@ def error_bounds(chain: Chain, image, target) -> list[Fraction | float]:
     return [abs(miss) + Fraction(doubt) if np.isfinite(doubt) else np.inf for miss, doubt in misses]
 
 
-def _applied(f: Activation, a: Exact, doubts: np.ndarray) -> tuple[Exact, np.ndarray]:
+def _applied(f: Activation, a: Exact, doubts: Float[np.ndarray, " m"]) -> tuple[Exact, Float[np.ndarray, " m"]]:
     """f(a), and by how much it may err where a may by `doubts`: f is steepest at 0 or far out."""
     doubts = doubts * f.slope(np.array([-1e300, 0.0, 1e300])).max()
     if f.precise is None:
@@ -224,7 +227,9 @@ def _bound(steps: tuple[Step, ...], vectors: list[np.ndarray], low: np.ndarray, 
 # sums of products, exactly
 
 
-def _pulled_back(W: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pulled_back(
+    W: Float[np.ndarray, "m n"], v: Float[np.ndarray, " m"]
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """W' v between two float64 vectors; they agree where it is a float64."""
     product = Exact.of(v) @ Exact.of(W)
     return -(-product).rounded_up(), product.rounded_up()
@@ -252,7 +257,9 @@ def _before(step: Step, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, 
     return -_largest(-affine, low, high), _largest(affine, low, high)
 
 
-def _largest(A: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def _largest(
+    A: Float[np.ndarray, "m n"], low: Float[np.ndarray, " n"], high: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " m"]:
     """The largest A x over the box, row by row, rounded up."""
     endless = ((A > 0) & np.isposinf(high) | (A < 0) & np.isneginf(low)).any(axis=1)
     factors, ends = Exact.of(A), Exact.of(np.where(np.isinf([low, high]), 0.0, [low, high]))

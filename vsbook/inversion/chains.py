@@ -3,6 +3,7 @@
 Source: equation (1) of the paper, Out = f(Wx + bias), layer after layer.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -50,7 +51,7 @@ class Step(Shown):
         """The four subspaces of W as it was stored, factored once; its pseudo-inverse too."""
         return FourSubspaces.of(self.weight if self.dtype is None else stored_as(self.weight, self.dtype))
 
-    def before(self, x: np.ndarray) -> np.ndarray:
+    def before(self, x: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "*batch m={len(self.bias)}"]:
         """W x + b for vectors x along the last axis: what goes into the activation.
 
         >>> Step("only", np.array([[1.0, 2.0]]), np.array([3.0]), identity()).before(np.array([[1.0, 1.0]])).tolist()
@@ -117,7 +118,7 @@ class Chain:
         """How many numbers come out."""
         return len(self.steps[-1].weight)
 
-    def layer_outputs(self, images) -> list[Float[np.ndarray, "N m"]]:
+    def layer_outputs(self, images) -> list[Float[np.ndarray, "N _"]]:
         """What each layer gives out, activation included, for images (N, inputs) or (N, ...).
 
         >>> from vsbook.networks import create
@@ -130,11 +131,11 @@ class Chain:
             outputs.append(x)
         return outputs
 
-    def __call__(self, images) -> Float[np.ndarray, "N m"]:
+    def __call__(self, images) -> Float[np.ndarray, "N m={self.outputs}"]:
         """The network's outputs in float64."""
         return self.layer_outputs(images)[-1]
 
-    def jacobian(self, images) -> Float[np.ndarray, "N m n"]:
+    def jacobian(self, images) -> Float[np.ndarray, "N m={self.outputs} n={self.inputs}"]:
         """The derivative of the outputs by the pixels at each image: D_L W_L ... D_1 W_1, D the slopes of f.
 
         >>> from vsbook.networks import create
@@ -150,13 +151,13 @@ class Chain:
             x = step.activation(before)
         return J
 
-    def _flat(self, images) -> np.ndarray:
+    def _flat(self, images) -> Float[np.ndarray, "N n={self.inputs}"]:
         images = as_vectors(images, None, "images")
         flat = images.reshape(len(images), -1) if images.ndim > 1 else images[None]
         return as_vectors(flat, self.inputs, "images")
 
 
-def _parts(module: nn.Module, name: str):
+def _parts(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
     """The layers of nested Sequentials in order, under their dotted names; what does nothing is left out."""
     if type(module).forward is nn.Sequential.forward:
         for key, part in module._modules.items():  # `named_children` passes over a module that comes again

@@ -45,7 +45,7 @@ def ideal_outputs(outputs, reading: str) -> Float[np.ndarray, "m m"]:
     return np.where(np.eye(len(low), dtype=bool), high, others)
 
 
-def nearest_outputs(targets, outputs) -> Int[np.ndarray, " k"]:
+def nearest_outputs(targets, outputs) -> Int[np.ndarray, " k={len(targets)}"]:
     """For each target, a row of (k, m), the index of the nearest of the outputs (N, m): for ideal ones, the min-img.
 
     Raises:
@@ -70,7 +70,7 @@ def lowest_quarter(distances: Float[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]
     return distances <= np.percentile(distances, QUARTER)
 
 
-def distances_to(model: nn.Module, targets, images) -> Float[np.ndarray, " k"]:
+def distances_to(model: nn.Module, targets, images) -> Float[np.ndarray, " k={len(images)}"]:
     r"""Euclidean distance $\|f(x_k) - t_k\|$ of the output of each image to its own target, in eval mode.
 
     Args:
@@ -89,7 +89,7 @@ def distances_to(model: nn.Module, targets, images) -> Float[np.ndarray, " k"]:
     return np.linalg.norm(values - as_targets(targets, values.shape), axis=1)
 
 
-def as_targets(targets, shape: tuple[int, int]) -> Float[np.ndarray, "k m"]:
+def as_targets(targets, shape: tuple[int, int]) -> Float[np.ndarray, "k={shape[0]} m={shape[1]}"]:
     """Target outputs, one row an image, or `BadInput`."""
     targets = as_vectors(targets, None, "targets")
     if targets.shape != shape:

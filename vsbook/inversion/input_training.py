@@ -5,7 +5,7 @@ section 3. The constants of the descent are those of the authors' public code.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -79,7 +79,7 @@ class Trained(Shown):
     """
 
     images: Float[np.ndarray, "k p"]
-    losses: Float[np.ndarray, "steps k"]
+    losses: Float[np.ndarray, "moments={len(lengths)+1} k"]
     lengths: Float[np.ndarray, "steps k"]
     before: Float[np.ndarray, " k"]
     after: Float[np.ndarray, " k"]
@@ -90,8 +90,8 @@ class Trained(Shown):
     def fall(self) -> Float[np.ndarray, " k"]:
         """The share of the distance that training took away; negative where it rose, infinitely so from zero.
 
-        >>> z = np.zeros(3)
-        >>> Trained(z, z, z, np.array([4.0, 0.0, 0.0]), np.array([1.0, 0.0, 1.0]), z, z).fall.tolist()
+        >>> z, start, end = np.zeros(3), np.array([4.0, 0.0, 0.0]), np.array([1.0, 0.0, 1.0])
+        >>> Trained(z[:, None], np.zeros((2, 3)), z[None], start, end, z, z).fall.tolist()
         [0.75, 0.0, -inf]
         """
         left = np.where(self.after > 0, np.inf, 1.0)  # of a start that had its target
@@ -144,7 +144,7 @@ def train_input(
 
 
 @contextmanager
-def differentiable(model: nn.Module):
+def differentiable(model: nn.Module) -> Iterator[nn.Module]:
     """The model, or a copy of one made in inference mode, and gradients, whatever the caller has switched off.
 
     Raises:
@@ -160,7 +160,7 @@ def differentiable(model: nn.Module):
         raise BadInput(f"model: expected one with a gradient at the images, got '{error}'; take another") from error
 
 
-def finite_arrays(how: "Descent | InBox", *tensors: torch.Tensor) -> tuple[np.ndarray, ...]:
+def finite_arrays(how: Descent | InBox, *tensors: torch.Tensor) -> tuple[Float[np.ndarray, "..."], ...]:
     """Tensors of a descent as float64, or `BadInput` where it left the finite numbers.
 
     >>> [array.tolist() for array in finite_arrays(Descent(), torch.zeros(2), torch.ones(1))]
@@ -171,16 +171,24 @@ def finite_arrays(how: "Descent | InBox", *tensors: torch.Tensor) -> tuple[np.nd
     return tuple(tensor.double().numpy() for tensor in tensors)
 
 
-def _losses(model: nn.Module, x: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+def _losses(
+    model: nn.Module, x: Float[torch.Tensor, "k ..."], wanted: Float[torch.Tensor, "k m"]
+) -> Float[torch.Tensor, " k"]:
     """One number an image: the mean over the outputs."""
     return ((model(x) - wanted) ** 2).mean(dim=1)
 
 
-def _steps(how: "Descent | InBox", progress: bool):
+def _steps(how: Descent | InBox, progress: bool) -> tqdm:
     return tqdm(range(how.steps), unit="step", disable=not progress, mininterval=0.5, leave=False)
 
 
-def descend(model: nn.Module, x: torch.Tensor, wanted: torch.Tensor, how: Descent, progress: bool) -> tuple:
+def descend(
+    model: nn.Module, x: Float[torch.Tensor, "k p"], wanted: Float[torch.Tensor, "k m"], how: Descent, progress: bool
+) -> tuple[
+    Float[torch.Tensor, "k p"],
+    Float[torch.Tensor, "moments={how.steps+1} k"],
+    Float[torch.Tensor, "steps={how.steps} k"],
+]:
     """Where the descent ends, the losses (steps + 1, k) and the lengths of its steps (steps, k); no check, any mode.
 
     Descends on the sum over images: in eval mode its gradient is, for each image, the one that it would have alone.
@@ -198,7 +206,13 @@ def descend(model: nn.Module, x: torch.Tensor, wanted: torch.Tensor, how: Descen
         return x, torch.stack([*losses, _losses(model, x, wanted)]), torch.stack(lengths)
 
 
-def _descend_in_box(model, x, wanted, how, prior, progress) -> tuple:
+def _descend_in_box(
+    model, x, wanted, how, prior, progress
+) -> tuple[
+    Float[torch.Tensor, "k p"],
+    Float[torch.Tensor, "moments={how.steps+1} k"],
+    Float[torch.Tensor, "steps={how.steps} k"],
+]:
     """Adam, written out: PyTorch's own takes seconds and much memory to load its compiler."""
     scale = _losses(model, x, wanted).detach()
     scale = torch.where(scale >= torch.finfo(x.dtype).tiny, scale, 1.0)
@@ -240,14 +254,14 @@ class _ToNearest:
         self.data = as_real(data, "data")
         self.anchors = None
 
-    def __call__(self, x: torch.Tensor, number_of_step: int) -> torch.Tensor:
+    def __call__(self, x: Float[torch.Tensor, "k p"], number_of_step: int) -> Float[torch.Tensor, " k"]:
         if number_of_step % 10 == 0:
             found, _ = nearest(x.detach().double().numpy(), self.data)
             self.anchors = torch.from_numpy(shareable(self.data[found])).to(x.dtype)
         return ((x - self.anchors) ** 2).mean(dim=1)
 
 
-def _total_variation(x: torch.Tensor) -> torch.Tensor:
+def _total_variation(x: Float[torch.Tensor, "k p"]) -> Float[torch.Tensor, " k"]:
     """`vsbook.inversion.total_variation`, with a gradient."""
     side = int(np.sqrt(x.shape[1]))
     maps = x.reshape(-1, side, side)

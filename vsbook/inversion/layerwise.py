@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int
 
 from vsbook.checks import BadInput, as_rows, instance_of, number, one_of
 from vsbook.inversion.chains import Chain, Step
+from vsbook.linalg.activations import Inverse
 from vsbook.linalg.lengths import lengths, lengths_or_one, relative_lengths
 from vsbook.shown import Shown
 
@@ -89,7 +90,7 @@ def invert_layers(chain: Chain, outputs, *, tolerance: float = 1e-6, precision: 
     return LayerwiseInverse(x.astype(np.float64), *columns, error, conditions, tolerance)
 
 
-def _rounded(values: np.ndarray, dtype: type) -> np.ndarray:
+def _rounded(values: Float[np.ndarray, "*shape"], dtype: type) -> Float[np.ndarray, "*shape"]:
     """In that type, or `BadInput` where it ends."""
     with np.errstate(over="ignore"):
         rounded = values.astype(dtype)
@@ -98,7 +99,7 @@ def _rounded(values: np.ndarray, dtype: type) -> np.ndarray:
     return rounded
 
 
-def _inverse(step: Step, y: np.ndarray):
+def _inverse(step: Step, y: Float[np.ndarray, "N m"]) -> Inverse:
     """f^-1 at a layer, with the layer's name in the error."""
     if step.activation.inverse_function is None:
         raise BadInput(
@@ -108,7 +109,7 @@ def _inverse(step: Step, y: np.ndarray):
     return step.activation.inverse(y)
 
 
-def _pinv(step: Step, z: np.ndarray, dtype: type) -> np.ndarray:
+def _pinv(step: Step, z: Float[np.ndarray, "N m"], dtype: type) -> Float[np.ndarray, "N n"]:
     """W+ z, as rounded matrices give it."""
     S = step.subspaces
     if dtype is np.float64:
@@ -181,7 +182,7 @@ def error_budget(chain: Chain, outputs) -> ErrorBudget:
     return ErrorBudget(*(np.stack(column, axis=1) for column in zip(*rows[::-1], strict=True)))
 
 
-def _norms(back: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+def _norms(back: Float[np.ndarray, "r m"], slopes: Float[np.ndarray, "N m"]) -> Float[np.ndarray, "2 N"]:
     """(2, N): spectral and Frobenius norm of W+ D^-1, one output after the other, since all together are large."""
     with np.errstate(over="ignore", divide="ignore"):
         steepness = 1 / slopes

@@ -79,18 +79,20 @@ def nearest(images, among) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k
     return found, np.linalg.norm(images - among[found], axis=1)  # anew: the scores have lost digits
 
 
-def _comparable(among, pixels: int, name: str) -> np.ndarray:
+def _comparable(among, pixels: int, name: str) -> Float[np.ndarray, "N {pixels}"]:
     among = as_real(among, name)
     if among.ndim != 2 or among.shape[1] != pixels:
         raise BadInput(f"{name}: expected (N, {pixels}), got shape {among.shape}; take images of one size")
     return among if among.dtype.itemsize >= 4 else among.astype(np.float32)  # energies overflow in half precision
 
 
-def _half_energies(among: np.ndarray) -> np.ndarray:
+def _half_energies(among: Float[np.ndarray, "N p"]) -> Float[np.ndarray, " N"]:
     return 0.5 * np.einsum("np,np->n", among, among)
 
 
-def _nearest_rows(images: np.ndarray, among: np.ndarray, half: np.ndarray) -> np.ndarray:
+def _nearest_rows(
+    images: Float[np.ndarray, "k p"], among: Float[np.ndarray, "N p"], half: Float[np.ndarray, " N"]
+) -> Int[np.ndarray, " k"]:
     """Smallest |a|^2 / 2 - x a, which orders as |x - a|^2 does; a hundred at a time, so that memory stays small."""
     blocks = np.array_split(images.astype(among.dtype), -(-len(images) // 100))
     return np.concatenate([(half - block @ among.T).argmin(axis=1) for block in blocks])

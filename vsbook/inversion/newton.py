@@ -93,7 +93,7 @@ def invert(
     return Preimages(images, largest <= tolerance, steps, errors, distances)
 
 
-def _arrays(targets, starts) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(targets, starts) -> tuple[Float[np.ndarray, "N m"], Float[np.ndarray, "N ..."]]:
     targets = as_rows(targets, None, "targets", lone=False)
     starts = as_real(starts, "starts").astype(np.float64)
     if starts.ndim < 2 or len(targets) != len(starts):
@@ -157,7 +157,9 @@ def _largest(network: nn.Module, nudged: list[nn.Module], images, errors, target
     return np.fmax(errors, lengths(said.numpy() - targets) / sizes) + doubts
 
 
-def _linearised(network: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _linearised(
+    network: nn.Module, x: Float[torch.Tensor, "N ..."]
+) -> tuple[Float[torch.Tensor, "N m"], Float[torch.Tensor, "N m n"]]:
     """Outputs (N, m) and Jacobians (N, m, n) at images (N, ...): one pass forward, and one back for each output."""
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
@@ -168,7 +170,7 @@ def _linearised(network: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, torc
     return y.detach(), torch.stack([row.flatten(1) for row in rows], dim=1)
 
 
-def _least_steps(J: torch.Tensor, residuals: torch.Tensor) -> torch.Tensor:
+def _least_steps(J: Float[torch.Tensor, "N m n"], residuals: Float[torch.Tensor, "N m"]) -> Float[torch.Tensor, "N n"]:
     """J^+ r for each image, (N, n), through J' = Q R: the Gram matrix J J' would lose half of the digits."""
     J = torch.where(J.isfinite().all(dim=(1, 2), keepdim=True), J, 0.0)  # no way on from where it isn't
     Q, R = torch.linalg.qr(J.transpose(1, 2))
@@ -178,14 +180,18 @@ def _least_steps(J: torch.Tensor, residuals: torch.Tensor) -> torch.Tensor:
     return (Q @ (U @ (inverses[:, :, None] * (Vh @ residuals[:, :, None]))))[:, :, 0]
 
 
-def _misses(network: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def _misses(
+    network: nn.Module, x: Float[torch.Tensor, "N ..."], targets: Float[torch.Tensor, "N m"]
+) -> Float[torch.Tensor, " N"]:
     """Distances of the outputs to the targets (N,); infinite where the output isn't finite."""
     with torch.no_grad():
         miss = torch.from_numpy(lengths((network(x) - targets).numpy()))
     return torch.where(miss.isfinite(), miss, torch.inf)
 
 
-def _invert(network, targets, starts, tolerance, max_steps) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _invert(
+    network, targets, starts, tolerance, max_steps
+) -> tuple[Float[np.ndarray, "N ..."], Int[np.ndarray, " N"], Float[np.ndarray, " N"]]:
     """Images, steps and relative errors of one batch; whoever is done or stuck is no longer computed."""
     sizes, targets, x = (
         torch.from_numpy(lengths_or_one(targets)),
@@ -205,7 +211,7 @@ def _invert(network, targets, starts, tolerance, max_steps) -> tuple[np.ndarray,
     return x.numpy(), steps.numpy(), (miss / sizes).numpy()
 
 
-def _line_search(network, targets, x, miss, left, directions) -> torch.Tensor:
+def _line_search(network, targets, x, miss, left, directions) -> Bool[torch.Tensor, " n={len(left)}"]:
     """Move the images `left` of x along their directions, halved until the miss falls; returns a mask of who moved.
 
     The full step would take the whole miss away if the network were linear; a ten-thousandth of that is asked for.

@@ -8,10 +8,11 @@ inverted there, or a certificate shows that this one polytope holds no image of 
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import no_type_check
 
 import numpy as np
 import scipy.optimize
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from vsbook.checks import BadInput, as_vector, instance_of, whole_number
 from vsbook.inversion.certificates import error_bounds
@@ -43,6 +44,7 @@ class Piece(Shown):
     h: Float[np.ndarray, " K"]
 
 
+@no_type_check  # it may hold anything: `check_infeasible` looks
 @dataclass(frozen=True, eq=False, repr=False)
 class Certificate(Shown):
     r"""Farkas' answer to why no image of one pattern has the target as its output.
@@ -160,7 +162,7 @@ def _in_small_ratios(certificate: Certificate) -> list[Certificate]:
     return [Certificate(units, outputs)]
 
 
-def _seen(chain: Chain) -> np.ndarray:
+def _seen(chain: Chain) -> Float[np.ndarray, "n={chain.inputs} r"]:
     """Orthonormal columns (n, r): the row space of the first layer, or any direction where that layer is zero."""
     return chain.steps[0].subspaces.row_space if chain.steps[0].subspaces.rank else np.eye(chain.inputs, 1)
 
@@ -185,7 +187,9 @@ def _least_distance(B, b, G, h) -> tuple[np.ndarray | None, Certificate | None]:
     return None, Certificate(units, outputs)
 
 
-def _shortest(M, q):
+def _shortest(
+    M: Float[np.ndarray, "K n"], q: Float[np.ndarray, " K"]
+) -> tuple[Float[np.ndarray, " n"] | None, Float[np.ndarray, " K"] | None]:
     """The shortest v with M v <= q as (v, None), or (None, y) with y >= 0, M'y = 0 and q'y = -1, or (None, None)."""
     fixed = np.linalg.norm(M, axis=1) <= BLANK  # facets along which no free direction leads anywhere
     if (q[fixed] < -EXACT).any():
@@ -296,14 +300,14 @@ def walk(chain: Chain, target, start, *, max_patterns: int = 3000) -> Walk:
     return Walk(place.x, converged, error, math.dist(place.x, start), patterns, place.on, certificate)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Place:
     """A point of a polytope, and the units whose facets it lies on; whether it stays there, `direction` sees to."""
 
     chain: Chain
-    on: np.ndarray  # (K,) the pattern
-    x: np.ndarray
-    facets: np.ndarray  # numbers of units
+    on: Bool[np.ndarray, " K"]  # the pattern
+    x: Float[np.ndarray, " n"]
+    facets: Int[np.ndarray, " units"]  # their numbers
 
     def switch(self, unit: int) -> "_Place":
         """The same point, on the other side of a unit's facet."""
@@ -318,7 +322,7 @@ class _Place:
                 return other, direction, True
         return self, direction, False
 
-    def direction(self, target) -> np.ndarray | None:
+    def direction(self, target) -> Float[np.ndarray, " n={len(self.x)}"] | None:
         """The shortest step that brings the output to the target and leaves the polytope nowhere; None without one."""
         A, gradients = self._gradients()
         basis = np.linalg.qr(np.vstack([A, gradients]).T)[0]

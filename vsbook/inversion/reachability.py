@@ -141,7 +141,7 @@ def trace_back(
     return tuple(_trace(chain.steps, target, sides, atol, margin, seconds) for target in targets)
 
 
-def _targets(chain: Chain, targets) -> np.ndarray:
+def _targets(chain: Chain, targets) -> Float[np.ndarray, "N m={chain.outputs}"]:
     instance_of(chain, Chain, "chain")
     _invertible(chain.steps[-1].activation)
     return as_rows(targets, chain.outputs, "targets")
@@ -168,7 +168,7 @@ def _margin(chain: Chain, margin) -> float:
     return float(margin)
 
 
-def _grey(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def _grey(low: Float[np.ndarray, " n"], high: Float[np.ndarray, " n"]) -> Float[np.ndarray, "3 n"]:
     """Three grey images; sides at infinity are replaced, so that the box is one unit wide there."""
     high = np.where(np.isfinite(high), high, np.where(np.isfinite(low), low + 1, 1.0))
     low = np.where(np.isfinite(low), low, high - 1)
@@ -183,9 +183,9 @@ class _Question:
     """
 
     chain: Chain
-    target: np.ndarray
-    box: tuple[np.ndarray, np.ndarray]
-    inner: tuple[np.ndarray, np.ndarray]
+    target: Float[np.ndarray, " m"]
+    box: tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]
+    inner: tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]
     atol: float
     until: float
 
@@ -281,13 +281,15 @@ def _trace(steps: tuple[Step, ...], target, box: tuple, atol: float, margin: flo
     return Trace(tuple(layers), target)
 
 
-def _aim(f: Activation, target: np.ndarray, atol: float) -> np.ndarray:
+def _aim(f: Activation, target: Float[np.ndarray, " m"], atol: float) -> Float[np.ndarray, " m"]:
     """What is to go into the last activation; targets at the ends of its range are moved in by half of `atol`."""
     inside = np.where(target <= f.low, f.low + atol / 2, target)
     return f.inverse(np.where(target >= f.high, f.high - atol / 2, inside)).values
 
 
-def _aims(f: Activation, target: np.ndarray, atol: float) -> tuple[np.ndarray, np.ndarray]:
+def _aims(
+    f: Activation, target: Float[np.ndarray, " m"], atol: float
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
     """Ends between which it may lie: where `atol` reaches the end of the range, all beyond is as good."""
     inside = np.clip(target, f.low + atol / 2, f.high - atol / 2)
     aim = f.inverse(inside).values
@@ -306,14 +308,14 @@ def _bounded_part(steps: tuple[Step, ...], low: np.ndarray, high: np.ndarray) ->
     return len(steps) - 1, (low, high)
 
 
-def _ends(f: Activation, target: np.ndarray, distance: float) -> np.ndarray:
+def _ends(f: Activation, target: Float[np.ndarray, " m"], distance: float) -> Float[np.ndarray, "2 m"]:
     """(2, outputs): what goes into f for an output within the distance; far out where its range ends before."""
     low, high = target - distance, target + distance
     below = np.where(low > f.low, f.inverse(low).values, -FAR)
     return np.stack([below, np.where(high < f.high, f.inverse(high).values, FAR)])
 
 
-def _least(v: np.ndarray, ends: np.ndarray) -> float:
+def _least(v: Float[np.ndarray, " m"], ends: Float[np.ndarray, "2 m"]) -> float:
     return float(v @ np.where(v > 0, *ends))
 
 

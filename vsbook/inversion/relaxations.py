@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sparse
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.optimize import linprog
 
 from vsbook.checks import BadInput
@@ -34,7 +34,7 @@ ITERATIONS = 10  # of the solver, for each row and column: it takes one or two, 
 class Relaxed(Shown):
     """An answer of `relaxed_output`: dual vectors, one a layer, the least e, and the image."""
 
-    multipliers: tuple[Float[np.ndarray, " m"], ...]
+    multipliers: tuple[Float[np.ndarray, " _"], ...]
     excess: float
     image: Float[np.ndarray, " n"]
 
@@ -86,7 +86,7 @@ def _scales(rows, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return -_unusual(largest), by_column
 
 
-def _unusual(exponents: np.ndarray) -> np.ndarray:
+def _unusual(exponents: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     return np.where(np.abs(exponents) > PLAIN, exponents, 0)
 
 

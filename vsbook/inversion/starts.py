@@ -3,6 +3,7 @@
 Source: section 2.4, paragraph 4, and 'initializing based on the original training images', section 3 of the paper.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +25,7 @@ STARTS = ("class average", "nearest training image", "another digit")
 BATCH = 1000  # images at a time: memory stays small
 
 
-def starting_images(model: nn.Module, targets, data: Images, kind: str) -> Float[np.ndarray, "N 784"]:
+def starting_images(model: nn.Module, targets, data: Images, kind: str) -> Float[np.ndarray, "N={len(targets)} pixels"]:
     """A start for each target (N, 10), from the target and the training images alone.
 
     Args:
@@ -146,7 +147,7 @@ def _matching(model: nn.Module, data: Images, outputs: Outputs) -> None:
         raise BadInput(f"outputs: expected one row for each image, got {came}; take those of the same images")
 
 
-def _by_class(labels: np.ndarray, values: np.ndarray, ideal: np.ndarray):
+def _by_class(labels: np.ndarray, values: np.ndarray, ideal: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each class: distances of all outputs to its ideal one, and which images are of the class."""
     for digit, target in enumerate(ideal):
         yield cdist(values, target[None])[:, 0], labels == digit

@@ -5,7 +5,7 @@ from that is measured here on any network with batch normalisation; what happene
 """
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -115,14 +115,16 @@ def _moved(start: torch.Tensor, end: torch.Tensor) -> float:
     return float((end - start).norm() / (start.norm() or 1.0))
 
 
-def _one_image(model: nn.Module, image, name: str) -> torch.Tensor:
+def _one_image(model: nn.Module, image, name: str) -> Float[torch.Tensor, " p"]:
     dtype = type_in_eval_mode(model)
     image = as_vector(image, None, name)
     output_statistics(model, image[None], progress=False)  # refuses what the network doesn't take
     return torch.from_numpy(shareable(image)).to(dtype)
 
 
-def _outputs_and_slope(model: nn.Module, x: torch.Tensor, copies: int) -> tuple[np.ndarray, float]:
+def _outputs_and_slope(
+    model: nn.Module, x: Float[torch.Tensor, " p"], copies: int
+) -> tuple[Float[np.ndarray, " m"], float]:
     x = x.clone().requires_grad_()
     # the mean over the copies, which are all alike: the slope of a single one holds differences of huge numbers
     outputs = model(x.expand(copies, -1)).mean(dim=0)
@@ -131,7 +133,7 @@ def _outputs_and_slope(model: nn.Module, x: torch.Tensor, copies: int) -> tuple[
 
 
 @contextmanager
-def _incoming(model: nn.Module, names: Iterable[str]):
+def _incoming(model: nn.Module, names: Iterable[str]) -> Iterator[dict[str, tuple[int, float]]]:
     """Places and variance of what comes into each layer, of the last pass; the hooks are gone afterwards."""
     seen = {}
 
@@ -148,7 +150,7 @@ def _incoming(model: nn.Module, names: Iterable[str]):
 
 def train_copies(
     model: nn.Module, target, start, how: Descent, *, copies: int = COPIES, progress: bool = True
-) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " steps"]]:
+) -> tuple[Float[np.ndarray, " p={len(start)}"], Float[np.ndarray, " moments={how.steps+1}"]]:
     r"""Train one image, repeated as a batch, with batch normalisation in *training* mode: a mistake, repeated.
 
     Descends on the mean of $(f(x) - t)^2$ over copies and outputs. Works on a deep copy of the network, whose running

@@ -112,7 +112,7 @@ def _signs(generator: np.random.Generator, shape: tuple[int, ...]) -> Float[np.n
 class _Pieces:
     """The columns of rows (m, n) in `blocks` pieces each, and their inner products."""
 
-    def __init__(self, rows: Float[np.ndarray, "m n"], blocks: int):
+    def __init__(self, rows: Float[np.ndarray, "m n"], blocks: int) -> None:
         self.places = blocks, rows.shape[1]
         blocked = rows.reshape(blocks, len(rows) // blocks, rows.shape[1])
         self.pieces = blocked.transpose(0, 2, 1).reshape(blocks * rows.shape[1], -1)  # one a row

@@ -102,7 +102,7 @@ class ToyCoupling(Invertible):
     144706
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         """With PyTorch's default initialisation."""
         super().__init__()
         self.cnn = nn.Sequential(
@@ -155,7 +155,7 @@ class CouplingNetwork(Invertible):
     WIDTHS = ((4, 32, 2), (16, 64, 4))  # at each size: maps, maps inside a coupling's network, couplings
     CLAMP = 0.5
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Orthogonal at the start: the last layer inside each coupling is zero. Raises BadInput without FrEIA."""
         super().__init__()
         framework, modules = _freia()

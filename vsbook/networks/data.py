@@ -7,6 +7,7 @@ import functools
 import gzip
 import hashlib
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ MNIST_FILES = {
 class Images(Shown):
     """Flattened images with their labels. Pixels run from 0 (paper) to 1 (ink), rows of the image one after another."""
 
-    images: Float[np.ndarray, "N 784"]
+    images: Float[np.ndarray, "N pixels"]
     labels: Int[np.ndarray, " N"]
 
     def __post_init__(self) -> None:
@@ -49,7 +50,7 @@ class Images(Shown):
         """How many images there are."""
         return len(self.labels)
 
-    def of_class(self, digit: int) -> Float[np.ndarray, "K 784"]:
+    def of_class(self, digit: Integral) -> Float[np.ndarray, "K pixels"]:
         """The images of one digit, in their order."""
         return self.images[self.labels == one_of(digit, range(CLASSES), "digit")]
 

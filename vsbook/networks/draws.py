@@ -37,7 +37,7 @@ class DrawnByNumPy(TorchDispatchMode):
     (tensor([0.4963, 0.7682]), tensor(True))
     """
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int) -> None:
         """A stream of its own, which PyTorch's `manual_seed` would start too."""
         super().__init__()
         self._numbers = np.random.RandomState(whole_number(seed, "seed") % 2**32)  # its streams are frozen for good
