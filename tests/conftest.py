@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.shapes import hold
 from tools.project import Project
 
+hold()  # before any room is imported
 ROOT = Path(__file__).parent.parent
 
 
