@@ -16,7 +16,7 @@ def __dir__() -> list[str]:
     return [*WINGS, "__version__"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     """A wing, or `vsbook.__version__`, that of the installed package: when it is asked for, for a quick import."""
     if name in WINGS:
         from importlib import import_module

@@ -1,8 +1,9 @@
 """What every public door asks of its input: one error that says what was expected, what came, what to do."""
 
 import difflib
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from numbers import Integral, Real
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +21,7 @@ __all__ = [
     "whole_number",
 ]
 
-
+T = TypeVar("T")
 HOW = {  # an object of a class is made
     "Chain": "make one by vsbook.inversion.Chain.of(model)",
     "FourSubspaces": "make one by vsbook.linalg.FourSubspaces.of(A)",
@@ -39,7 +40,7 @@ class BadInput(ValueError):
         super().__init__(" ".join(str(message).split()))
 
 
-def as_real(values, name: str, infinities: bool = False) -> np.ndarray:
+def as_real(values, name: str, infinities: bool = False) -> Float[np.ndarray, "..."]:
     """An array of finite real numbers, in the type it was stored in (integers become float64).
 
     With `infinities` those come in too: a condition number may be infinite, but never NaN.
@@ -167,7 +168,7 @@ def as_rows(values, length: int | None, name: str, lone: bool = True) -> Float[n
     return rows
 
 
-def one_of(choice: str, choices, name: str) -> str:
+def one_of(choice: T, choices: Collection, name: str) -> T:
     """`choice` if it is among `choices`, or `BadInput` that lists them (of many, the nearest)."""
     if not isinstance(choice, Hashable) or choice not in choices:
         names = [str(known) or "''" for known in choices]
@@ -177,7 +178,7 @@ def one_of(choice: str, choices, name: str) -> str:
     return choice
 
 
-def instance_of(value, kind: type, name: str):
+def instance_of(value, kind: type[T], name: str) -> T:
     """`value` if it is of that class, or `BadInput` that names both."""
     if not isinstance(value, kind):
         wanted = f"{kind.__module__.partition('.')[0]}'s {kind.__name__}"

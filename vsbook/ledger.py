@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.stats
+from jaxtyping import Float
 
 from vsbook.checks import BadInput, as_vector, one_of
 from vsbook.files import write_beside
@@ -158,7 +159,7 @@ def measured(claim_id: str) -> str:
     return f"{mean} ± {sd}{f' {claim.unit}' if claim.unit else ''} ({n})"
 
 
-def _seeds(values, name: str = "runs") -> np.ndarray:
+def _seeds(values, name: str = "runs") -> Float[np.ndarray, " seeds"]:
     """The values of at least three seeds, finite: from fewer, or from NaN, no rule can judge."""
     values = list(values) if isinstance(values, Iterable) else values
     if isinstance(values, list) and len(values) < 3:
@@ -198,7 +199,7 @@ def judge(claim: Claim, runs: dict[int, float], control: dict) -> tuple[str, str
     return judges[one_of(claim.rule["kind"], judges, "rule")](claim, runs, control)
 
 
-def _of_control(control: dict, key: str):
+def _of_control(control: dict, key: str) -> dict[int, float] | float:
     if key not in control:
         raise BadInput(f"control: expected one with {key!r}, got {', '.join(control) or 'none'}; the rule asks for it")
     return control[key]

@@ -9,13 +9,16 @@ import base64
 import html
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
+from numpy.typing import ArrayLike
 
 from vsbook.checks import BadInput, as_rows, as_vector, as_vectors, instance_of, number
 from vsbook.linalg.subspaces import FourSubspaces
@@ -56,7 +59,7 @@ FOUND = [  # grey is the histogram's; another style for a colour that comes agai
 ]
 
 
-def _styled(series: dict, styles: list[dict], name: str):
+def _styled(series: Mapping[str, object], styles: list[dict], name: str) -> Iterable[tuple[tuple[str, object], dict]]:
     """Pairs of a named series and a style that no other has, or `BadInput` where the styles run out."""
     if not isinstance(series, Mapping):
         raise BadInput(f"{name}: expected a dict of them by name, got {type(series).__name__}; name each")
@@ -78,13 +81,13 @@ def _samples(names, samples) -> list[Float[np.ndarray, " k"]]:
     return [as_vector(sample, None, str(name)) for name, sample in zip(names, samples, strict=True)]
 
 
-def _draw_levels(horizontal: dict[str, float] | None, ax) -> None:
+def _draw_levels(horizontal: Mapping[str, float] | None, ax: Axes) -> None:
     """Dashed lines at heights, with their labels."""
     for (label, height), style in _styled(horizontal or {}, LEVELS, "horizontal"):
         ax.axhline(number(height, f"horizontal {label!r}", -np.inf), label=label, **style)
 
 
-def draw_image(image: Float[np.ndarray, " 784"], ax, limit: float | None = None, signed: bool | None = None):
+def draw_image(image: ArrayLike, ax: Axes, limit: float | None = None, signed: bool | None = None) -> Axes:
     """A square image, flat or in rows; signed ones in blue (negative) to red (positive), white at zero, others in grey.
 
     `limit` is the value at full colour; the largest of the image if left out. `signed`, if left out: whether it has
@@ -102,7 +105,7 @@ def draw_image(image: Float[np.ndarray, " 784"], ax, limit: float | None = None,
     return ax
 
 
-def draw_image_rows(rows: dict[str, Float[np.ndarray, "k 784"]], axes, titles=None):
+def draw_image_rows(rows: Mapping[str, ArrayLike], axes, titles=None) -> np.ndarray:
     """Rows of images under their names, one scale and one set of colours a row, on a grid of axes (rows, k).
 
     Raises BadInput unless there is an axis for each image, and a title for each column if there are any.
@@ -114,7 +117,7 @@ def draw_image_rows(rows: dict[str, Float[np.ndarray, "k 784"]], axes, titles=No
     if titles is not None and len(titles) != counts[0]:
         raise BadInput(f"titles: expected one for each of {counts[0]} columns, got {len(titles)}; match them")
     for axes_of_row, (name, images) in zip(np.atleast_2d(axes), rows.items(), strict=True):
-        limit, signed = float(np.abs(images).max()), np.min(images) < 0
+        limit, signed = float(np.abs(images).max()), bool(np.min(images) < 0)
         for ax, image in zip(axes_of_row, images, strict=True):
             draw_image(image, ax, limit, signed)
         axes_of_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
@@ -123,7 +126,7 @@ def draw_image_rows(rows: dict[str, Float[np.ndarray, "k 784"]], axes, titles=No
     return axes
 
 
-def draw_spectra(spectra: dict[str, Float[np.ndarray, " k"]], ax):
+def draw_spectra(spectra: Mapping[str, ArrayLike], ax: Axes) -> Axes:
     """Singular values against their number, one curve a name. Raises BadInput for more than twenty, or below zero."""
     for (name, values), style in _styled(spectra, CURVES, "spectra"):
         values = as_vector(values, None, name)
@@ -136,8 +139,8 @@ def draw_spectra(spectra: dict[str, Float[np.ndarray, " k"]], ax):
 
 
 def draw_bars(
-    names, groups: dict[str, Float[np.ndarray, " k"]], ax, ylabel: str, horizontal: dict[str, float] | None = None
-):
+    names, groups: Mapping[str, ArrayLike], ax: Axes, ylabel: str, horizontal: Mapping[str, float] | None = None
+) -> Axes:
     """Bars side by side for each name, one colour a group; `horizontal` adds dashed lines with their labels.
 
     Raises BadInput for more than twenty groups, or more than six lines.
@@ -154,7 +157,7 @@ def draw_bars(
     return ax
 
 
-def draw_big_picture(S: FourSubspaces, ax, name: str = "A"):
+def draw_big_picture(S: FourSubspaces, ax: Axes, name: str = "A") -> Axes:
     """The big picture of linear algebra for the matrix `name`: four subspaces, their dimensions, what maps where."""
     (m, n), r = instance_of(S, FourSubspaces, "S").shape, S.rank
     squares = {
@@ -183,7 +186,7 @@ def draw_big_picture(S: FourSubspaces, ax, name: str = "A"):
     return ax
 
 
-def draw_spread(names, samples, ax, ylabel: str, horizontal: dict[str, float] | None = None):
+def draw_spread(names, samples, ax: Axes, ylabel: str, horizontal: Mapping[str, float] | None = None) -> Axes:
     """A box for each sample: quartiles, whiskers from 2.5 to 97.5 %; `horizontal` adds dashed lines with labels.
 
     Raises BadInput unless each sample has its name, or for more than six lines.
@@ -198,7 +201,7 @@ def draw_spread(names, samples, ax, ylabel: str, horizontal: dict[str, float] | 
     return ax
 
 
-def draw_curves(x, curves: dict[str, Float[np.ndarray, " k"]], ax, xlabel: str, ylabel: str):
+def draw_curves(x, curves: Mapping[str, ArrayLike], ax: Axes, xlabel: str, ylabel: str) -> Axes:
     """Curves over the same x, one colour, marker and line style a name.
 
     Raises BadInput for more than twenty, or unless each has as many numbers as x.
@@ -211,7 +214,7 @@ def draw_curves(x, curves: dict[str, Float[np.ndarray, " k"]], ax, xlabel: str, 
     return ax
 
 
-def draw_dots(names, samples, ax, ylabel: str, horizontal: dict[str, float] | None = None):
+def draw_dots(names, samples, ax: Axes, ylabel: str, horizontal: Mapping[str, float] | None = None) -> Axes:
     """A dot for each value of each sample, such as one a seed; `horizontal` adds dashed lines with labels.
 
     Raises BadInput unless each sample has its name, or for more than six lines.
@@ -226,7 +229,7 @@ def draw_dots(names, samples, ax, ylabel: str, horizontal: dict[str, float] | No
     return ax
 
 
-def draw_null(null: Float[np.ndarray, " draws"], found: dict[str, list[float]], ax, xlabel: str):
+def draw_null(null: ArrayLike, found: Mapping[str, ArrayLike], ax: Axes, xlabel: str) -> Axes:
     """A histogram of a sampled null, and a vertical line for each value that was found, one colour a name.
 
     Raises BadInput for more than sixteen names.
@@ -242,7 +245,7 @@ def draw_null(null: Float[np.ndarray, " draws"], found: dict[str, list[float]], 
     return ax
 
 
-def draw_column_pairs(pairs: Float[np.ndarray, "draws m 2"], ax):
+def draw_column_pairs(pairs: ArrayLike, ax: Axes) -> Axes:
     """Two columns of each matrix as arrows in the plane that they span: the first to the right, the second upwards.
 
     Raises BadInput unless there are two columns, of two numbers at least.
@@ -260,12 +263,12 @@ def draw_column_pairs(pairs: Float[np.ndarray, "draws m 2"], ax):
     return ax
 
 
-def _sign(numbers):
+def _sign(numbers) -> Int[np.ndarray, "..."]:
     """1 or -1; of zero too, so that nothing is turned into a point."""
     return np.where(np.asarray(numbers) < 0, -1, 1)
 
 
-def draw_input_spaces(S: FourSubspaces, ax):
+def draw_input_spaces(S: FourSubspaces, ax: Axes) -> Axes:
     """Row space (a line) and null space (a plane) of a matrix with three columns and rank 1, on a 3D axis.
 
     Raises BadInput for any other matrix.
@@ -289,7 +292,7 @@ def _what(S: FourSubspaces) -> str:
     return f"shape {S.shape} and rank {S.rank}"
 
 
-def draw_output_spaces(S: FourSubspaces, ax):
+def draw_output_spaces(S: FourSubspaces, ax: Axes) -> Axes:
     """Column space and left null space, two lines, of a matrix with two rows and rank 1.
 
     Raises BadInput for any other matrix.
@@ -305,7 +308,7 @@ def draw_output_spaces(S: FourSubspaces, ax):
     return ax
 
 
-def with_alt(figure, alt: str):
+def with_alt(figure: Figure, alt: str) -> object:
     """The figure as a widget with an alt text: what a callback of `interact` returns. Closes the figure.
 
     Raises BadInput where ipywidgets isn't installed.

@@ -42,9 +42,9 @@ class Inverse(Shown):
     does take, so that nothing is NaN or infinite.
     """
 
-    values: Float[np.ndarray, "..."]
-    outside: Bool[np.ndarray, "..."]
-    depth: Float[np.ndarray, "..."]
+    values: Float[np.ndarray, "*shape"]
+    outside: Bool[np.ndarray, "*shape"]
+    depth: Float[np.ndarray, "*shape"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,7 +100,7 @@ class Activation:
             )
         y = as_real(y, "y").astype(np.float64)
         low, high = np.nextafter(self.low, np.inf), np.nextafter(self.high, -np.inf)
-        nearest = np.clip(y, low, high)
+        nearest = np.asarray(np.clip(y, low, high))
         outside = nearest != y
         with np.errstate(over="ignore"):  # far inside, where 0 will stand
             beyond = np.maximum(self.low - y, y - self.high)
@@ -210,7 +210,7 @@ def relu() -> Activation:
     return Activation("ReLU", 0.0, np.inf, lambda x: np.maximum(x, 0.0), lambda x: np.where(x > 0, 1.0, 0.0), None)
 
 
-def _within_float64(function: Callable, x: np.ndarray, name: str) -> np.ndarray:
+def _within_float64(function: Callable, x: Float[np.ndarray, "*shape"], name: str) -> Float[np.ndarray, "*shape"]:
     """The function's values, an array even for a scalar; what overflows in a branch not taken does no harm."""
     with np.errstate(over="ignore"):
         values = np.asarray(function(x))

@@ -5,11 +5,11 @@ Source: tests by draws from a group of transformations under which the null's la
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from vsbook.checks import BadInput, as_matrix, instance_of, one_of, whole_number
@@ -28,9 +28,9 @@ SQUARED = 1e-4  # smallest over largest eigenvalue of a Gram matrix, above which
 class SpectrumTests(Shown):
     """The tests by name, their p-values adjusted together by `holm`, and `skipped`: what was not tested, and why."""
 
-    tests: dict[str, NullTest]
-    adjusted: dict[str, float]
-    skipped: dict[str, str]
+    tests: dict[Hashable, NullTest]
+    adjusted: dict[Hashable, float]
+    skipped: dict[Hashable, str]
 
     def __repr__(self) -> str:
         """A line for each matrix, and for each reason to skip some."""
@@ -92,7 +92,9 @@ def _is_tall(A: Float[np.ndarray, "m n"]) -> bool:
     return min(A.shape) <= WIDEST and max(A.shape) >= TALL * min(A.shape)
 
 
-def _test_by_pieces(A, draws: int, generator: np.random.Generator, statistic: str) -> NullTest:
+def _test_by_pieces(
+    A: Float[np.ndarray, "m n"], draws: int, generator: np.random.Generator, statistic: str
+) -> NullTest:
     A = A.astype(np.float64)
     A = (A if len(A) > A.shape[1] else A.T) / np.abs(A).max()  # no square leaves the range of float64
     A = _signs(generator, (len(A), 1)) * generator.permutation(A)
@@ -103,7 +105,7 @@ def _test_by_pieces(A, draws: int, generator: np.random.Generator, statistic: st
     return NullTest(statistic, float(observed), np.array(null), p_value(observed, null))
 
 
-def _signs(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def _signs(generator: np.random.Generator, shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
     return 2.0 * generator.integers(0, 2, shape) - 1
 
 
@@ -116,19 +118,25 @@ class _Pieces:
         self.pieces = blocked.transpose(0, 2, 1).reshape(blocks * rows.shape[1], -1)  # one a row
         self.products = self.pieces @ self.pieces.T
 
-    def unmoved(self):
+    def unmoved(self) -> tuple[Int[np.ndarray, "blocks n"], Float[np.ndarray, "blocks n"]]:
         """Which piece stands where, and its sign."""
         return np.arange(len(self.pieces)).reshape(self.places), np.ones(self.places)
 
-    def moved(self, generator: np.random.Generator):
+    def moved(
+        self, generator: np.random.Generator
+    ) -> tuple[Int[np.ndarray, "blocks n"], Float[np.ndarray, "blocks n"]]:
         """The same at random: all orders and all signs are alike likely."""
         return generator.permutation(len(self.pieces)).reshape(self.places), _signs(generator, self.places)
 
-    def gram(self, order, signs) -> Float[np.ndarray, "n n"]:
+    def gram(
+        self, order: Int[np.ndarray, "blocks n"], signs: Float[np.ndarray, "blocks n"]
+    ) -> Float[np.ndarray, "n n"]:
         products = self.products[order[:, :, None], order[:, None, :]]  # (blocks, n, n)
         return np.einsum("bi,bij,bj->ij", signs, products, signs)
 
-    def rows(self, order, signs) -> Float[np.ndarray, "m n"]:
+    def rows(
+        self, order: Int[np.ndarray, "blocks n"], signs: Float[np.ndarray, "blocks n"]
+    ) -> Float[np.ndarray, "m n"]:
         return (signs[:, :, None] * self.pieces[order]).transpose(0, 2, 1).reshape(-1, self.places[1])
 
 

@@ -16,9 +16,12 @@ __all__ = ["Exact"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Exact(Shown):
-    """An array of numbers n 2^e, with n Python's whole numbers, of any size, and one exponent for all."""
+    """An array of numbers n 2^e, with n Python's whole numbers, of any size, and one exponent for all.
 
-    whole: np.ndarray
+    A single number, as the product of two vectors is, has an `int` for an array.
+    """
+
+    whole: np.ndarray | int
     exponent: int
 
     @classmethod

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 
-def _weight(weight) -> np.ndarray:
+def _weight(weight) -> Float[np.ndarray, "outputs inputs *size"]:
     weight = as_real(weight, "weight")
     if weight.ndim < 3:
         raise BadInput(
@@ -30,7 +30,7 @@ def _weight(weight) -> np.ndarray:
     return weight
 
 
-def flattened_kernels(weight) -> Float[np.ndarray, "outputs*inputs k"]:
+def flattened_kernels(weight) -> Float[np.ndarray, "pairs={len(weight)*len(weight[0])} k"]:
     """Every kernel as a row: from the patch of *one* channel to each (output, input) pair, before channels are summed.
 
     Args:
@@ -48,7 +48,7 @@ def flattened_kernels(weight) -> Float[np.ndarray, "outputs*inputs k"]:
     return weight.reshape(weight.shape[0] * weight.shape[1], -1)
 
 
-def im2col(weight, groups: int = 1) -> Float[np.ndarray, "outputs inputs*k"]:
+def im2col(weight, groups: int = 1) -> Float[np.ndarray, "outputs={len(weight)} k"]:
     """An output channel a row: from the patch of *all* channels to the outputs at one position.
 
     The name is that of the algorithm that computes a convolution by writing its patches as columns. In several groups
@@ -79,7 +79,7 @@ def im2col(weight, groups: int = 1) -> Float[np.ndarray, "outputs inputs*k"]:
 
 def convolution_matrix(
     weight, height: int, width: int, stride: int = 1, padding: int = 0
-) -> Float[scipy.sparse.csr_array, "outputs*h*w inputs*height*width"]:
+) -> Float[scipy.sparse.csr_array, "outputs inputs={len(weight[0])*height*width}"]:
     r"""The convolution itself: the matrix from whole maps to whole maps, as PyTorch computes it (no kernel is turned).
 
     $y_{o,i,j} = \sum_{c,a,b} w_{o,c,a,b}\, x_{c,\; i s + a - p,\; j s + b - p}$, zeros around the maps. For
@@ -164,7 +164,7 @@ def pattern_share(kernels, pattern: str) -> Float[np.ndarray, "*batch"]:
     if not np.all(kernels.any(axis=-1)):
         raise BadInput("kernels: expected some energy in each, got a blank one; leave it out")
     energy = _of_size_one(kernels) ** 2
-    return energy[..., pixels].sum(axis=-1) / energy.sum(axis=-1)
+    return np.asarray(energy[..., pixels].sum(axis=-1) / energy.sum(axis=-1))
 
 
 def _of_size_one(x: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "*batch n"]:
@@ -183,7 +183,7 @@ def line_share(kernels) -> Float[np.ndarray, "*batch"]:
     >>> float(line_share([1, 0, 0, 1, 0, 0, 1, 1, 0]))
     0.75
     """
-    return np.max([pattern_share(kernels, line) for line in LINES], axis=0)
+    return np.asarray(np.max([pattern_share(kernels, line) for line in LINES], axis=0))
 
 
 def two_level_share(images) -> Float[np.ndarray, "*batch"]:
@@ -208,4 +208,4 @@ def two_level_share(images) -> Float[np.ndarray, "*batch"]:
     k = np.arange(1, n)  # pixels in the lower level
     below = np.cumsum(x, axis=-1)[..., :-1]
     between = k * (n - k) / n**2 * ((total - below) / (n - k) - below / k) ** 2
-    return between.max(axis=-1) / variance
+    return np.asarray(between.max(axis=-1) / variance)

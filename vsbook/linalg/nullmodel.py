@@ -4,7 +4,7 @@ Source: Haar-distributed subspaces (the energy of a fixed unit vector in one fol
 (1967) for the spectrum of a matrix with independent entries; Mauchly (1940) for sphericity; Holm (1979).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -48,7 +48,7 @@ def _checked_shape(shape) -> tuple[int, int]:
     return whole_number(shape[0], "rows", 1), whole_number(shape[1], "columns", 1)
 
 
-def random_subspace(n: int, r: int, generator: np.random.Generator) -> Float[np.ndarray, "n r"]:
+def random_subspace(n: int, r: int, generator: np.random.Generator) -> Float[np.ndarray, "{n} {r}"]:
     """Orthonormal basis of a uniformly (Haar) distributed r-dimensional subspace of R^n.
 
     Raises:
@@ -63,7 +63,7 @@ def random_subspace(n: int, r: int, generator: np.random.Generator) -> Float[np.
     return np.linalg.qr(generator.standard_normal((n, r)))[0]
 
 
-def energy_fraction_law(n: int, r: int):
+def energy_fraction_law(n: int, r: int) -> "scipy.stats.distributions.rv_frozen":
     r"""The law of $\|P x\|^2 / \|x\|^2$ for a fixed x and a random r-dimensional subspace of R^n: Beta(r/2, (n-r)/2).
 
     Returns:
@@ -81,7 +81,7 @@ def energy_fraction_law(n: int, r: int):
     return scipy.stats.beta(r / 2, (n - r) / 2)
 
 
-def sampled_energy_fractions(x, r: int, draws: int, generator: np.random.Generator) -> Float[np.ndarray, " draws"]:
+def sampled_energy_fractions(x, r: int, draws: int, generator: np.random.Generator) -> Float[np.ndarray, " {draws}"]:
     r"""$\sum_i \|P x_i\|^2 / \sum_i \|x_i\|^2$ of a whole set x (N, n), in `draws` random r-dimensional subspaces.
 
     Images of a set resemble each other, so its law is wider than `energy_fraction_law`: it has to be sampled.
@@ -105,7 +105,7 @@ def sampled_energy_fractions(x, r: int, draws: int, generator: np.random.Generat
     return np.array([np.einsum("ir,ij,jr->", Q, moments, Q, optimize=True) for Q in bases]) / total
 
 
-def sampled_bases(n: int, draws: int, generator: np.random.Generator) -> Float[np.ndarray, "draws n n"]:
+def sampled_bases(n: int, draws: int, generator: np.random.Generator) -> Float[np.ndarray, "{draws} {n} {n}"]:
     """Uniformly (Haar) distributed orthonormal bases of R^n, one vector a row: the null of singular vectors.
 
     The singular vectors of a matrix with independent normal entries follow this law.
@@ -126,8 +126,8 @@ def sampled_bases(n: int, draws: int, generator: np.random.Generator) -> Float[n
 
 
 def sampled_spectra(
-    shape: tuple[int, int], sd: float, draws: int, generator: np.random.Generator
-) -> Float[np.ndarray, "draws k"]:
+    shape: Sequence[int], sd: float, draws: int, generator: np.random.Generator
+) -> Float[np.ndarray, "{draws} k={min(shape)}"]:
     r"""Singular values of `draws` matrices of that shape with independent normal entries of standard deviation `sd`.
 
     Drawn through the triangular factor of A = QR, which has the same singular values and independent entries of known
@@ -152,7 +152,7 @@ def sampled_spectra(
     return number(sd, "sd") * np.array(spectra)
 
 
-def shuffled_spectra(A, draws: int, generator: np.random.Generator) -> Float[np.ndarray, "draws k"]:
+def shuffled_spectra(A, draws: int, generator: np.random.Generator) -> Float[np.ndarray, "{draws} k"]:
     """Singular values of A (m, n) with its entries in random order and with random signs: sizes without arrangement.
 
     Raises:
@@ -192,7 +192,7 @@ def condition_number(spectra) -> Float[np.ndarray, "*batch"]:
     """
     spectra = _checked_spectra(spectra)
     with np.errstate(divide="ignore"):
-        return spectra[..., 0] / spectra[..., -1]
+        return np.asarray(spectra[..., 0] / spectra[..., -1])
 
 
 def sphericity(spectra) -> Float[np.ndarray, "*batch"]:
@@ -217,12 +217,13 @@ def sphericity(spectra) -> Float[np.ndarray, "*batch"]:
     spectra = _checked_spectra(spectra)
     squares = (spectra / spectra[..., :1]) ** 2
     with np.errstate(divide="ignore"):
-        return np.maximum(np.log(squares.mean(axis=-1)) - np.log(squares).mean(axis=-1), 0.0)
+        return np.asarray(np.maximum(np.log(squares.mean(axis=-1)) - np.log(squares).mean(axis=-1), 0.0))
 
 
 def _strength(spectra) -> Float[np.ndarray, "*batch"]:
     spectra = _checked_spectra(spectra)
-    return 1 / np.sqrt(((spectra / spectra[..., :1]) ** 2).mean(axis=-1))  # no square leaves the range of float64
+    # no square leaves the range of float64
+    return np.asarray(1 / np.sqrt(((spectra / spectra[..., :1]) ** 2).mean(axis=-1)))
 
 
 STATISTICS = {"sphericity": sphericity, "condition number": condition_number, "strength of the first": _strength}
@@ -267,9 +268,9 @@ def spectrum_test(A, draws: int, generator: np.random.Generator, statistic: str 
     if reason := nothing_to_test(A):
         raise BadInput(f"A: expected a spectrum to test, got shape {A.shape}, where {reason}; leave it out")
     # both by one algorithm: where zeros are lost in rounding, they are lost alike
-    observed = measure(np.linalg.svd(A, compute_uv=False))
+    observed = float(measure(np.linalg.svd(A, compute_uv=False)))
     null = measure(shuffled_spectra(A, draws, generator))
-    return NullTest(statistic, float(observed), null, p_value(observed, null))
+    return NullTest(statistic, observed, null, p_value(observed, null))
 
 
 def nothing_to_test(A) -> str:
@@ -311,7 +312,7 @@ def p_value(observed: float, null) -> float:
     return float((1 + np.count_nonzero(reached)) / (1 + null.size))
 
 
-def holm(p_values) -> Float[np.ndarray, " k"]:
+def holm(p_values) -> Float[np.ndarray, " k={len(p_values)}"]:
     r"""Adjusted p-values of k tests, in the order given: rejecting those up to a level errs at all with at most it.
 
     The i-th smallest becomes $\max_{j \le i} \min(1, (k - j + 1)\, p_{(j)})$.
@@ -384,7 +385,7 @@ def _largest_angle(one: Float[np.ndarray, "i n"], other: Float[np.ndarray, "i n"
     return float(scipy.linalg.subspace_angles(one.T, other.T)[0])
 
 
-def marchenko_pastur_edges(shape: tuple[int, int], sd: float) -> tuple[float, float]:
+def marchenko_pastur_edges(shape: Sequence[int], sd: float) -> tuple[float, float]:
     r"""Where the singular values of a large random matrix end: $\mathrm{sd}\,|\sqrt{n} \pm \sqrt{m}|$.
 
     Raises:

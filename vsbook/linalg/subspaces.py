@@ -96,7 +96,9 @@ def rank_tolerance(singular_values: Float[np.ndarray, " k"], shape: tuple[int, i
     return float(max(arithmetic, storage))
 
 
-def _svd(A: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _svd(
+    A: Float[np.ndarray, "m n"],
+) -> tuple[Float[np.ndarray, "m k"], Float[np.ndarray, " k"], Float[np.ndarray, "k n"]]:
     """Thin SVD; the slower, safer LAPACK driver takes over where the fast one doesn't converge."""
     try:
         return scipy.linalg.svd(A, full_matrices=False)
@@ -146,11 +148,11 @@ class EnergySplit(Shown):
         return _fraction(self.residual, self.total)
 
 
-def _fraction(part, total):
+def _fraction(part: Float[np.ndarray, "*batch"], total: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
     return np.divide(part, total, out=np.full_like(total, np.nan), where=(total > 0) & np.isfinite(total))
 
 
-def _energy(x) -> Float[np.ndarray, "*batch"]:
+def _energy(x: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "*batch"]:
     return np.asarray(np.sum(x * x, axis=-1))
 
 
@@ -193,7 +195,7 @@ class FourSubspaces:
         """
         A = as_matrix(A)
         dtype, A = A.dtype, A.astype(np.float64)
-        exponent = np.frexp(np.abs(A).max())[1]  # A over a power of two, which is exact, is of a size around 1
+        exponent = int(np.frexp(np.abs(A).max())[1])  # A over a power of two, which is exact, is of a size around 1
         U, s, Vh = _svd(np.ldexp(A, -exponent))
         with np.errstate(over="ignore", under="ignore"):
             singular_values = np.ldexp(s, exponent)
@@ -223,29 +225,29 @@ class FourSubspaces:
     # the four bases
 
     @property
-    def row_space(self) -> Float[np.ndarray, "n r"]:
+    def row_space(self) -> Float[np.ndarray, "n r={self.rank}"]:
         """Orthonormal basis of the row space, Signal(W) in the paper, what the layer sees."""
         return self.Vh[: self.rank].T
 
     @cached_property
-    def null_space(self) -> Float[np.ndarray, "n n-r"]:
+    def null_space(self) -> Float[np.ndarray, "n nullity=n-{self.rank}"]:
         """Orthonormal basis of the null space, RejSignal(W) in the paper, what the layer can't see."""
         return _complement(self.row_space)
 
     @property
-    def column_space(self) -> Float[np.ndarray, "m r"]:
+    def column_space(self) -> Float[np.ndarray, "m r={self.rank}"]:
         """Orthonormal basis of the column space, SignalOut(W) in the paper, what the layer can say."""
         return self.U[:, : self.rank]
 
     @cached_property
-    def left_null_space(self) -> Float[np.ndarray, "m m-r"]:
+    def left_null_space(self) -> Float[np.ndarray, "m nullity=m-{self.rank}"]:
         """Orthonormal basis of the left null space, RejSignalOut(W) in the paper, what the layer can never say."""
         return _complement(self.column_space)
 
     # the spectrum
 
     @property
-    def signal_vectors(self) -> Float[np.ndarray, "n r"]:
+    def signal_vectors(self) -> Float[np.ndarray, "n r={self.rank}"]:
         r"""$\sigma_1 v_1, \dots, \sigma_r v_r$, equation (4) of the paper, one a column."""
         return self.row_space * self.singular_values[: self.rank]
 
@@ -362,7 +364,7 @@ def neuron_projection(w, x) -> NeuronProjection:
     return NeuronProjection(projection, residual, EnergySplit(_energy(x), _energy(projection), _energy(residual)))
 
 
-def absorb_bias(W, bias) -> Float[np.ndarray, "m n+1"]:
+def absorb_bias(W, bias) -> Float[np.ndarray, "m={len(W)} columns={len(W[0])+1}"]:
     r"""$W' = (W \mid b)$: the bias as one more column, for *looking* at a layer (section 2.1 of the paper).
 
     For *inverting*, subtract the bias instead: the pseudo-inverse of W' doesn't return 1 in the last coordinate.
@@ -383,8 +385,8 @@ def absorb_bias(W, bias) -> Float[np.ndarray, "m n+1"]:
     return stored_as(np.column_stack([W, column]), stored)
 
 
-def append_one(x) -> Float[np.ndarray, "*batch n+1"]:
-    """$x' = (x; 1)$, so that $W'x' = Wx + b$, for x (..., n) in any unit.
+def append_one(x) -> Float[np.ndarray, "*batch k"]:
+    """$x' = (x; 1)$, so that $W'x' = Wx + b$, for x (..., n) in any unit: shape (..., n + 1).
 
     >>> append_one([5, 6]).tolist()
     [5.0, 6.0, 1.0]

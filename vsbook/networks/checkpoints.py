@@ -37,8 +37,8 @@ RUNS = {"resnet18": 3, "resnet18-small-start": 3}  # how many seeds of each ship
 class Kernels(Shown):
     """Weights (outputs, inputs, 3, 3) of one convolution before and after training."""
 
-    initial: Float[np.ndarray, "64 64 3 3"]
-    trained: Float[np.ndarray, "64 64 3 3"]
+    initial: Float[np.ndarray, "outputs inputs 3 3"]
+    trained: Float[np.ndarray, "outputs inputs 3 3"]
 
 
 def packed(tensors: dict[str, torch.Tensor], header: dict[str, str]) -> bytes:

@@ -8,6 +8,7 @@ using Real NVP, 2017; the question comes from the conclusion of the paper.
 
 import copy
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ class Invertible(nn.Module):
     A subclass has the map itself as `_encode` (N, 784) to (N, 784), and its inverse as `_decode`.
     """
 
-    def transform(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def transform(self, images: torch.Tensor) -> tuple[Float[torch.Tensor, "N 10"], Float[torch.Tensor, "N 774"]]:
         """All coordinates of images: the logits (N, 10) and the spare ones (N, 774), with gradients.
 
         Args:
@@ -47,7 +48,9 @@ class Invertible(nn.Module):
         coordinates = self._encode(self._images(images))
         return coordinates[:, :LOGITS], coordinates[:, LOGITS:]
 
-    def invert(self, logits: torch.Tensor, spare: torch.Tensor) -> torch.Tensor:
+    def invert(
+        self, logits: Float[torch.Tensor, "N 10"], spare: Float[torch.Tensor, "N 774"]
+    ) -> Float[torch.Tensor, "N 784"]:
         """The one image (N, 784) with these coordinates; its pixels may lie outside 0 to 1.
 
         Args:
@@ -66,18 +69,18 @@ class Invertible(nn.Module):
             raise BadInput(f"spare: expected one row for each of {len(logits)} of logits, got {len(spare)}; match them")
         return self._decode(torch.cat([logits, spare], dim=1))
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> Float[torch.Tensor, "N 10"]:
         """The ten logits (N, 10): `transform` without the spare coordinates."""
         return self.transform(images)[0]
 
-    def _images(self, images) -> torch.Tensor:
+    def _images(self, images) -> Float[torch.Tensor, "N 784"]:
         """Images in any of the three shapes as rows."""
         instance_of(images, torch.Tensor, "images")
         if images.ndim not in (2, 3, 4) or tuple(images.shape[1:]) not in ((PIXELS,), (SIDE, SIDE), (1, SIDE, SIDE)):
             raise BadInput(f"images: expected (N, 784) or (N, 28, 28), got shape {tuple(images.shape)}; reshape them")
         return self._checked(images.reshape(len(images), PIXELS), "images", PIXELS)
 
-    def _checked(self, values, name: str, width: int) -> torch.Tensor:
+    def _checked(self, values, name: str, width: int) -> Float[torch.Tensor, "N {width}"]:
         """A finite tensor (N, width) in the network's type."""
         dtype = next(self.parameters()).dtype
         if instance_of(values, torch.Tensor, name).ndim != 2 or values.shape[1] != width or len(values) == 0:
@@ -116,12 +119,12 @@ class ToyCoupling(Invertible):
         """The coupling undone: the pixels that passed say what was added to the others."""
         return torch.cat([coordinates[:, :LOGITS] - self._shift(coordinates), coordinates[:, LOGITS:]], dim=1)
 
-    def _shift(self, rows: torch.Tensor) -> torch.Tensor:
+    def _shift(self, rows: Float[torch.Tensor, "N 784"]) -> Float[torch.Tensor, "N 10"]:
         """What the CNN makes of the last 774 numbers of each row, laid out as an image."""
         return self.cnn(nn.functional.pad(rows[:, LOGITS:], (LOGITS, 0)).reshape(-1, 1, SIDE, SIDE))
 
 
-def cosine_matrix(size: int) -> Float[np.ndarray, "size size"]:
+def cosine_matrix(size: int) -> Float[np.ndarray, "{size} {size}"]:
     """The orthogonal matrix of the discrete cosine transform (type II), one cosine a row, the constant one first.
 
     Raises:
@@ -179,7 +182,7 @@ class CouplingNetwork(Invertible):
         maps = cosines.T @ coordinates.reshape(-1, 49, 16).mT.reshape(-1, 16, 7, 7) @ cosines
         return self.chain(maps, rev=True)[0].flatten(1)
 
-    def log_determinant(self, images: torch.Tensor) -> torch.Tensor:
+    def log_determinant(self, images: torch.Tensor) -> Float[torch.Tensor, " N"]:
         """Logarithm of |det J| at each image (N,): the sum of the logarithms of all scales.
 
         Raises:
@@ -200,7 +203,7 @@ def _freia():
     return framework, modules
 
 
-def _inside(width: int):
+def _inside(width: int) -> Callable[[int, int], nn.Sequential]:
     """What makes the network inside a coupling: three convolutions, the last one zero."""
 
     def network(inputs: int, outputs: int) -> nn.Sequential:
@@ -213,12 +216,12 @@ def _inside(width: int):
     return network
 
 
-def _cosines(dtype: torch.dtype) -> torch.Tensor:
+def _cosines(dtype: torch.dtype) -> Float[torch.Tensor, "7 7"]:
     """Made anew for each type: rounded to float32 first, it would not be orthogonal in float64."""
     return torch.from_numpy(cosine_matrix(7)).to(dtype)
 
 
-def jacobians(network: Invertible, images: torch.Tensor) -> Float[np.ndarray, "N 784 784"]:
+def jacobians(network: Invertible, images: torch.Tensor) -> Float[np.ndarray, "N={len(images)} 784 784"]:
     """J[n, i, j]: how coordinate i of image n moves with its pixel j, as float64; one image at a time, exact.
 
     Raises:
@@ -234,7 +237,7 @@ def jacobians(network: Invertible, images: torch.Tensor) -> Float[np.ndarray, "N
         return np.stack([_jacobian(network, row) for row in rows.detach()])
 
 
-def _jacobian(network: Invertible, row: torch.Tensor) -> np.ndarray:
+def _jacobian(network: Invertible, row: Float[torch.Tensor, " 784"]) -> Float[np.ndarray, "784 784"]:
     """784 copies of one image, and of the coordinates of copy i the gradient of the i-th alone; a part at a time."""
     parts = []
     for units in torch.eye(PIXELS, dtype=row.dtype).split(COPIES):

@@ -90,7 +90,7 @@ def read_checked(path: Path, sha256: str) -> bytes:
     return data
 
 
-def _read_idx(name: str, folder: Path) -> UInt8[np.ndarray, "..."]:
+def _read_idx(name: str, folder: Path) -> UInt8[np.ndarray, "N *pixels"]:
     """One IDX file: two zero bytes, type 8 (bytes), the number of axes, their lengths, the data."""
     raw = gzip.decompress(read_checked(folder / name, MNIST_FILES[name]))
     axes = raw[3]
@@ -115,7 +115,7 @@ def _mnist(folder: Path) -> Mnist:
     return Mnist(*(_read_idx(name, folder) for name in MNIST_FILES))
 
 
-def _ready(images, labels) -> Images:
+def _ready(images: UInt8[np.ndarray, "N 28 28"], labels: UInt8[np.ndarray, " N"]) -> Images:
     flat = images.reshape(len(images), -1).astype(np.float32)
     flat /= 255  # in place: the training set is large
     return Images(flat, labels.astype(np.int64))
@@ -141,7 +141,7 @@ def mnist_split(seed: int) -> Split:
     )
 
 
-def class_averages(images, labels) -> Float[np.ndarray, "10 784"]:
+def class_averages(images, labels) -> Float[np.ndarray, "10 pixels"]:
     """The average image of each digit 0 to 9, one a row, in the unit of the images (N, 784), as float64.
 
     Raises:

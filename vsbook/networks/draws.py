@@ -51,12 +51,12 @@ class DrawnByNumPy(TorchDispatchMode):
         values = draws[function](tensor.numel(), *law)
         return tensor.copy_(torch.from_numpy(values.astype(np.float32)).reshape(tensor.shape))
 
-    def _uniform(self, count: int, low: float = 0.0, high: float = 1.0) -> Float[np.ndarray, " count"]:
+    def _uniform(self, count: int, low: float = 0.0, high: float = 1.0) -> Float[np.ndarray, " {count}"]:
         """PyTorch's ends and width are in float32, and exact here; a fused product and sum is rounded once, as this."""
         start, width = np.float32(low), np.float32(high) - np.float32(low)
         return float(start) + float(width) * self._shares(count)
 
-    def _normal(self, count: int, mean: float = 0.0, deviation: float = 1.0) -> Float[np.ndarray, " count"]:
+    def _normal(self, count: int, mean: float = 0.0, deviation: float = 1.0) -> Float[np.ndarray, " {count}"]:
         """Blocks of sixteen; what is left over takes the last sixteen places, drawn anew."""
         shares = self._shares(max(count, BLOCK))
         values = np.empty(len(shares))
@@ -66,12 +66,12 @@ class DrawnByNumPy(TorchDispatchMode):
             values[-BLOCK:] = _box_muller(self._shares(BLOCK))
         return mean + deviation * values[:count]
 
-    def _shares(self, count: int) -> Float[np.ndarray, " count"]:
+    def _shares(self, count: int) -> Float[np.ndarray, " {count}"]:
         """From 0 to 1, in steps of 2^-24."""
         return self._numbers.randint(2**24, size=count, dtype=np.uint32) * 2.0**-24
 
 
-def _box_muller(shares: Float[np.ndarray, " 16k"]) -> Float[np.ndarray, " 16k"]:
+def _box_muller(shares: Float[np.ndarray, " count"]) -> Float[np.ndarray, " count"]:
     """Independent normal numbers: in each block eight radii times the cosines and sines of eight angles."""
     lengths, turns = np.moveaxis(shares.reshape(-1, 2, BLOCK // 2), 1, 0)
     radii, angles = np.sqrt(-2 * np.log1p(-lengths)), 2 * np.pi * turns

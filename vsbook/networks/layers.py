@@ -4,14 +4,15 @@ Source: equation (1) and section 2.3.1 (flattened kernels) of the paper.
 """
 
 import inspect
+import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.prune import BasePruningMethod
@@ -50,7 +51,7 @@ class Layer:
     geometry: dict[str, object] = field(default_factory=dict)
 
     @property
-    def matrices(self) -> dict[str, Float[np.ndarray, "m n"]]:
+    def matrices(self) -> dict[str, Float[np.ndarray, "_ _"]]:
         """The matrices by name, each of another map.
 
         For a linear layer: `weight` (outputs, inputs). For a convolution: `flattened_kernels` (all pairs of channels
@@ -63,7 +64,7 @@ class Layer:
         (32, 288)
         """
         if not self.geometry or not self.weight.size:
-            return {"weight": self.weight}
+            return {"weight": self.weight.reshape(len(self.weight), math.prod(self.weight.shape[1:]))}
         patches = im2col(self.weight, self.geometry["groups"])
         if "output_padding" in self.geometry:
             return {"im2col_of_adjoint": patches}
@@ -164,7 +165,7 @@ def named_weights(model: nn.Module) -> NamedWeights:
 
 
 @contextmanager
-def _still(module: nn.Module):
+def _still(module: nn.Module) -> Iterator[None]:
     """Parametrisations in eval mode: in training mode, a look at a spectral norm is a step of its iteration."""
     parts = module.parametrizations.modules() if is_parametrized(module) else ()
     moving = [part for part in parts if part.training]
@@ -249,11 +250,11 @@ def _array(tensor: torch.Tensor, name: str) -> np.ndarray:
 class Seen(Shown):
     """What a layer took in and gave out at its last forward pass, as arrays with the batch in the first axis."""
 
-    input: Float[np.ndarray, "N ..."] | None = None
-    output: Float[np.ndarray, "N ..."] | None = None
+    input: Shaped[np.ndarray, "N ..."] | None = None
+    output: Shaped[np.ndarray, "N ..."] | None = None
 
 
-def _recorders(name: str, record: Seen):
+def _recorders(name: str, record: Seen) -> tuple[Callable, Callable]:
     """What records the input before the layer, which may overwrite it, and what records the output after it."""
 
     def record_input(_, inputs):
@@ -279,7 +280,7 @@ def _recorded(passed, name: str, where: str) -> np.ndarray:
 
 
 @contextmanager
-def hooked(model: nn.Module, hooks: dict, before: bool = False):
+def hooked(model: nn.Module, hooks: dict[str, Callable], before: bool = False) -> Iterator[None]:
     """Forward hooks on the named modules, or with `before` hooks that see the inputs alone; gone after the block.
 
     >>> network, seen = nn.Sequential(nn.Linear(2, 3)), []
@@ -299,7 +300,7 @@ def hooked(model: nn.Module, hooks: dict, before: bool = False):
 
 
 @contextmanager
-def capture(model: nn.Module, names):
+def capture(model: nn.Module, names) -> Iterator[dict[str, Seen]]:
     """Record inputs and outputs of the named layers while the block runs; the hooks are gone after it.
 
     Raises:

@@ -4,7 +4,7 @@ Whoever comes with a network in training mode is refused, since there batch norm
 depend on its neighbours. `logits` alone puts the mode, and puts it back: a training looks by it at its own progress.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -109,7 +109,7 @@ def refuse_moods(model: nn.Module, x: torch.Tensor) -> None:
 
 
 @contextmanager
-def in_mode(model: nn.Module, training: bool):
+def in_mode(model: nn.Module, training: bool) -> Iterator[None]:
     """Train or eval mode for a block; every module gets its own mode back.
 
     >>> model = nn.Linear(2, 2)
@@ -128,7 +128,7 @@ def in_mode(model: nn.Module, training: bool):
             module.training = mode
 
 
-def as_tensor(images: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
+def as_tensor(images: Float[np.ndarray, "*shape"], dtype: torch.dtype) -> Float[torch.Tensor, "*shape"]:
     """A copy in the network's type, whatever the byte order and the strides.
 
     Raises:
@@ -187,7 +187,7 @@ def _ask(model: nn.Module, images: np.ndarray, dtype: torch.dtype, take: Callabl
 
 
 @contextmanager
-def _as_the_network_takes_them(images: np.ndarray):
+def _as_the_network_takes_them(images: np.ndarray) -> Iterator[None]:
     """`BadInput` in the place of whatever the network's own code raises within the block."""
     try:
         yield
@@ -199,21 +199,21 @@ def _as_the_network_takes_them(images: np.ndarray):
         ) from error
 
 
-def _images(images) -> np.ndarray:
+def _images(images) -> Float[np.ndarray, "N *shape"]:
     array = as_real(images, "images")
     if array.ndim < 2:
         raise BadInput(f"images: expected (N, ...), got shape {array.shape}; put images in the first axis")
     return array
 
 
-def _a_row_for_each(values: _Rows) -> torch.Tensor:
+def _a_row_for_each(values: _Rows) -> Float[torch.Tensor, "N ..."]:
     if not values.whole:
         came = f"{values.count} images and rows of shape {tuple(values.rows.shape[1:])}, or not one for each"
         raise BadInput(f"model: expected one row of outputs an image, got {came}; pass a classifier")
     return values.rows
 
 
-def logits(model: nn.Module, images) -> torch.Tensor:
+def logits(model: nn.Module, images) -> Float[torch.Tensor, "N={len(images)} ..."]:
     """The network's outputs (N, classes) for images (N, ...), in its own type and eval mode, without gradients.
 
     Raises:
