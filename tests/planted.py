@@ -258,12 +258,12 @@ WHOLE_NETWORKS = mutants(
             "no_step_makes_it_worse",
         ),
         "rounding taken for signal": (
-            "torch.where(s > floor, 1 / s, 0.0)",
+            "torch.where(s > floors[:, None], 1 / s, 0.0)",
             "torch.where(s > 0, 1 / s, 0.0)",
             "step_is_that_of_the_pseudo_inverse",
         ),
         "the transpose for J+": (
-            "inverses = torch.where(s > floor, 1 / s, 0.0)",
+            "inverses = torch.where(s > floors[:, None], 1 / s, 0.0)",
             "inverses = s",
             "a_linear_network_takes_one_step_to_the_nearest_image",
         ),
