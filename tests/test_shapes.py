@@ -5,6 +5,7 @@ import importlib
 import inspect
 import sys
 import typing
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -121,9 +122,9 @@ ONE_OF_TWO = {
 
 
 def parts(kind):
-    """A type, and those that it is made of."""
+    """A type, and those that it is made of; a function is made of none."""
     yield kind
-    for part in typing.get_args(kind):
+    for part in () if typing.get_origin(kind) is Callable else typing.get_args(kind):
         yield from parts(part)
 
 
@@ -150,7 +151,7 @@ def test_dataclasses_of_arrays_are_compared_by_identity():
         holding |= {kind for kind in dataclasses() if any(made_of(field.type, holding) for field in fields(kind))}
     found = holding - {np.ndarray, AbstractArray}
     assert len(found) > 20
-    assert not [kind.__name__ for kind in found if kind.__eq__ is not object.__eq__]
+    assert not [kind.__name__ for kind in found if "__eq__" in vars(kind)]
 
 
 def made_of(kind, holding):

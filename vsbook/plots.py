@@ -106,24 +106,24 @@ def draw_image(image: ArrayLike, ax: Axes, limit: float | None = None, signed: b
 
 
 def draw_image_rows(rows: Mapping[str, ArrayLike], axes, titles=None) -> np.ndarray:
-    """Rows of images under their names, one scale and one set of colours a row, on a grid of axes (rows, k).
+    """Rows of images under their names, one scale and one set of colours a row, on a grid of axes (rows, k), returned.
 
     Raises BadInput unless there is an axis for each image, and a title for each column if there are any.
     """
     rows = {name: as_rows(images, None, name or "rows") for name, images in rows.items()}
-    counts = [len(images) for images in rows.values()]
-    if np.atleast_2d(axes).shape != (len(counts), *set(counts)):
+    counts, grid = [len(images) for images in rows.values()], np.atleast_2d(axes)
+    if grid.shape != (len(counts), *set(counts)):
         raise BadInput(f"axes: expected one for each image, got {np.shape(axes)} for rows of {counts}; match them")
     if titles is not None and len(titles) != counts[0]:
         raise BadInput(f"titles: expected one for each of {counts[0]} columns, got {len(titles)}; match them")
-    for axes_of_row, (name, images) in zip(np.atleast_2d(axes), rows.items(), strict=True):
+    for axes_of_row, (name, images) in zip(grid, rows.items(), strict=True):
         limit, signed = float(np.abs(images).max()), bool(np.min(images) < 0)
         for ax, image in zip(axes_of_row, images, strict=True):
             draw_image(image, ax, limit, signed)
         axes_of_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-    for ax, title in zip(np.atleast_2d(axes)[0], titles if titles is not None else [], strict=False):
+    for ax, title in zip(grid[0], titles if titles is not None else [], strict=False):
         ax.set_title(title, fontsize=9)
-    return axes
+    return grid
 
 
 def draw_spectra(spectra: Mapping[str, ArrayLike], ax: Axes) -> Axes:

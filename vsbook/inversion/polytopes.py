@@ -187,9 +187,7 @@ def _least_distance(B, b, G, h) -> tuple[np.ndarray | None, Certificate | None]:
     return None, Certificate(units, outputs)
 
 
-def _shortest(
-    M: Float[np.ndarray, "K n"], q: Float[np.ndarray, " K"]
-) -> tuple[Float[np.ndarray, " n"] | None, Float[np.ndarray, " K"] | None]:
+def _shortest(M: Float[np.ndarray, "K n"], q: Float[np.ndarray, " K"]) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The shortest v with M v <= q as (v, None), or (None, y) with y >= 0, M'y = 0 and q'y = -1, or (None, None)."""
     fixed = np.linalg.norm(M, axis=1) <= BLANK  # facets along which no free direction leads anywhere
     if (q[fixed] < -EXACT).any():

@@ -246,7 +246,7 @@ def _array(tensor: torch.Tensor, name: str) -> np.ndarray:
     return array
 
 
-@dataclass(repr=False)
+@dataclass(eq=False, repr=False)
 class Seen(Shown):
     """What a layer took in and gave out at its last forward pass, as arrays with the batch in the first axis."""
 
