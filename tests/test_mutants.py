@@ -638,8 +638,8 @@ MUTANTS = {
     ),
     "half a ledger, all of it open": Mutant(
         "ledger",
-        ' and (folder / "results").is_dir()',
-        "",
+        "for part in PARTS)",
+        "for part in PARTS[:1])",
         ledger("a_package_without_its_evidence_says_so_when_asked[claims]"),
     ),
     "series beyond the styles dropped": Mutant(

@@ -1,13 +1,10 @@
-"""Train the invertible network and its controls, resumable: a quarter of an hour on one free core for each.
-
-Run from the root: `python -m evidence.invertible invertible 0`, the name one of `VARIANTS`.
+"""The invertible networks: a quarter of an hour on one free core for each.
 
 The recipe isn't the paper's: Adam on one cycle, and training images turned, shifted and zoomed a little. ResNet18 was
 trained without them. Constants were chosen on parts of the training images and judged on the validation images.
 """
 
 import json
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,14 +15,11 @@ from safetensors.torch import load, save
 from torch.nn import functional
 from tqdm import tqdm
 
-from evidence.networks import checkpoint_path
-from evidence.observe import rounded_to_half
-from evidence.train import write_checksums
-from vsbook.checks import one_of
+from evidence.networks import checkpoint_path, rounded_to_half
 from vsbook.files import write_beside
 from vsbook.networks.checkpoints import save_checkpoint
 from vsbook.networks.coupling import Invertible
-from vsbook.networks.data import ASSETS, Images, mnist_split
+from vsbook.networks.data import Images, mnist_split
 from vsbook.networks.models import create
 from vsbook.networks.training import evaluate, provenance
 
@@ -49,7 +43,8 @@ class CouplingRecipe:
 
 
 PLAIN = CouplingRecipe(code=0.0, noise=0.0)
-VARIANTS = {
+SEEDS = range(3)
+TRAINED = {
     "invertible": ("invertible", CouplingRecipe()),
     "invertible-plain": ("invertible", PLAIN),
     "invertible_toy": ("invertible_toy", PLAIN),
@@ -136,7 +131,7 @@ def _resume(state: Path, model, optimiser) -> int:
 
 def train(name: str, seed: int) -> None:
     """From the initial weights to the checkpoint, in half precision: so it ships, and so it is measured."""
-    network, recipe = VARIANTS[one_of(name, VARIANTS, "name")]
+    network, recipe = TRAINED[name]
     path, split, model = checkpoint_path(name, seed), mnist_split(seed), create(network, seed)
     if path.exists():
         return
@@ -147,10 +142,4 @@ def train(name: str, seed: int) -> None:
     header |= {"validation_accuracy": f"{evaluate(model, split.validation):.4f}", "recipe": json.dumps(asdict(recipe))}
     save_checkpoint(path, model.half(), header)
     state.unlink(missing_ok=True)
-    write_checksums(ASSETS / "checkpoints")
     print(f"{name} seed {seed}: test accuracy {header['test_accuracy']} -> {path.name}", flush=True)
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    train(sys.argv[1], int(sys.argv[2]))
