@@ -2,16 +2,20 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from evidence.observe import __main__ as surveys
 from evidence.observe.runs import Run
+from evidence.train import invertible
 from evidence.train.__main__ import main as train
 from vsbook import ledger
 from vsbook.ledger import claims, observation, result
-from vsbook.networks.data import ASSETS
+from vsbook.networks.data import ASSETS, Images, mnist
+from vsbook.networks.models import create
 
 ROOT = Path(ledger.__file__).parent.parent
 OBSERVATIONS = ROOT / "evidence" / "observations"
@@ -75,6 +79,27 @@ def test_every_survey_is_on_file_and_every_file_of_a_survey_or_a_training():
 def test_a_wrong_name_is_one_line(main, capsys):
     assert main(["nope"]) == 2
     assert re.fullmatch(r"error: .*expected one of .* got 'nope'.*\n", capsys.readouterr().err)
+
+
+def test_an_invertible_network_is_trained_on_bit_for_bit(tmp_path, monkeypatch):
+    """Interrupted after its first epoch, with both terms of the loss; Adam's averages come back too."""
+    few = Images(mnist().test.images[:64], mnist().test.labels[:64])
+    recipe = replace(invertible.CouplingRecipe(), batch_size=32, epochs=3, decoded=4)
+
+    def suspend_and_stop(*arguments):
+        suspend(*arguments)
+        raise KeyboardInterrupt
+
+    suspend, models = invertible.suspend, [create("invertible_toy", 0) for _ in range(3)]
+    invertible.fit(models[0], few, recipe, 0, tmp_path / "whole.state")
+    monkeypatch.setattr(invertible, "suspend", suspend_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        invertible.fit(models[1], few, recipe, 0, tmp_path / "run.state")
+    monkeypatch.undo()
+    invertible.fit(models[2], few, recipe, 0, tmp_path / "run.state")
+    for one, other in zip(models[0].state_dict().values(), models[2].state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+    assert not torch.equal(models[1].state_dict()["cnn.9.weight"], models[2].state_dict()["cnn.9.weight"])
 
 
 def values(thing) -> int:
