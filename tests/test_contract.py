@@ -114,7 +114,7 @@ def test_a_wing_offers_what_its_rooms_make_public(wing):
 # Rooms, and names in rooms, that serve other rooms alone.
 INSIDE = {"bounded", "lengths", "relaxations", "as_box", "error_bounds"}
 INSIDE |= {"hooked", "as_tensor", "in_mode", "refuse_moods", "refuse_training", "type_in_eval_mode"}
-INSIDE |= {"packed", "read_tensors", "save_kernels", "shareable"}
+INSIDE |= {"packed", "read_tensors", "resume", "save_kernels", "shareable", "suspend"}
 INSIDE |= {"as_targets", "descend", "differentiable", "finite_arrays"}
 
 
@@ -171,6 +171,8 @@ NO_EXAMPLE = {
     "checkpoints.read_tensors": "it reads a file; `checkpoints.load` shows it",
     "checkpoints.save_checkpoint": "it writes a file",
     "checkpoints.save_kernels": "it writes a file",
+    "training.resume": "it reads a file that `suspend` wrote; test_fitting and test_surveys have both",
+    "training.suspend": "it writes a file",
     "training.provenance": "needs a trained network; test_checkpoints has it",
 }
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-import evidence.invertible
+import evidence.train.invertible
 from vsbook import checks, cli, ledger, plots
 from vsbook.checks import BadInput
 from vsbook.inversion import layerwise
@@ -407,6 +407,7 @@ REFUSED = {
         for door in (ledger.result, ledger.verdict, ledger.measured)
         for claim in ("nope", "", None, 3, ["a"])
     },
+    **{f"observation {name!r}": lambda name=name: ledger.observation(name) for name in ("nope", "", None, 3, ["a"])},
     **{
         f"interval {v!r}": lambda v=v: ledger.prediction_interval(v)
         for v in ([], [1.0, 2.0], [1.0, 2.0, NAN], ["a", "b", "c"], None, 3, np.ones((3, 3)), [None] * 3)
@@ -536,13 +537,14 @@ def test_the_refusals_say_what_would_do(tmp_path):
     models.create("fcnn1", 2**63 - 1)
     said = vsbook("train", "invertible", folder=tmp_path).stderr
     assert "vsbook.networks.load('invertible') has it trained" in said
-    assert "evidence/invertible.py" in said
-    assert (ROOT / "evidence" / "invertible.py").is_file()
+    assert "evidence/train/invertible.py" in said
+    assert (ROOT / "evidence" / "train" / "invertible.py").is_file()
 
 
 def test_the_command_trains_what_the_papers_recipe_trains(tmp_path):
-    """All networks but those of `evidence.invertible`, each named by the help."""
-    assert set(cli.PAPERS) == set(models.NETWORKS) - {network for network, _ in evidence.invertible.VARIANTS.values()}
+    """All networks but those of `evidence.train.invertible`, each named by the help."""
+    others = {network for network, _ in evidence.train.invertible.TRAINED.values()}
+    assert set(cli.PAPERS) == set(models.NETWORKS) - others
     said = vsbook("train", "--help", folder=tmp_path, COLUMNS="200").stdout
     assert all(network in said for network in cli.PAPERS)
 
