@@ -11,7 +11,7 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test serve train results portable matrix bench lint references student zip clean chromium
+.PHONY: help book test serve train survey results portable matrix bench lint references student zip clean chromium
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ serve: book  ## show the book at http://127.0.0.1:8000 (PORT=…)
 
 train: .venv/ready  ## train the networks of the evidence that are missing (a ResNet18: 40 minutes; resumes)
 	.venv/bin/python -m evidence.train
+
+survey: .venv/ready  ## list what takes long to observe, and what of it is missing (NAME=reachable: make that)
+	.venv/bin/python -m evidence.observe $(NAME)
 
 results: .venv/ready  ## repeat the measurements (CLAIM=id: that one)
 	.venv/bin/python -m evidence.measure $(CLAIM)

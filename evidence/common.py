@@ -1,30 +1,81 @@
-"""What the measurements share: weights and images by seed, in float64, and the shape of an exact claim."""
+"""What the measurements share: weights and images by seed, in float64, and the shapes of claims and controls."""
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from evidence.networks import VARIANTS, checkpoint_path, trained
 from vsbook.ledger import Measurement
+from vsbook.linalg.lengths import relative_lengths
 from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.data import mnist
 from vsbook.networks.layers import named_weights
 
-MEASUREMENTS: dict[str, Callable[[], Measurement]] = {}  # by the claim's id, once the scripts are imported
+MEASUREMENTS: dict[str, partial] = {}  # by the claim's id, once the scripts are imported
 AUTHORS = Path(__file__).parent / "authors.toml"
 SAMPLE = 1000  # test images for the exact claims
+QUARTILES = [0.25, 0.5, 0.75]
 
 
-def measures(claim_id: str):
-    """Enter a function as the measurement of that claim."""
+def measures(claim_id: str, *arguments):
+    """Enter a function, called with these arguments, as the measurement of that claim: its id is found by grep."""
 
-    def enter(function: Callable[[], Measurement]) -> Callable[[], Measurement]:
-        MEASUREMENTS[claim_id] = function
+    def enter(function: Callable[..., Measurement]) -> Callable[..., Measurement]:
+        MEASUREMENTS[claim_id] = partial(function, *arguments)
         return function
 
     return enter
+
+
+def exact(quantity: str, broken: str, name: str = "fcnn1", read: list[Path] | None = None):
+    """Make a measurement of `error(seed, spoil)`: an identity's error for each seed of a variant.
+
+    With `spoil` the identity is broken as `broken` says: a check that can't fail shows nothing.
+    """
+
+    def enter(error: Callable[[int, bool], float]) -> Callable[[], Measurement]:
+        def measurement() -> Measurement:
+            runs = per_seed(lambda seed: error(seed, False), name)
+            control = Control.same(f"the same check {broken}", per_seed(lambda seed: error(seed, True), name))
+            return Measurement(quantity, runs, control, {}, inputs(name) if read is None else read)
+
+        measurement.__name__, measurement.__module__ = error.__name__, error.__module__
+        return measurement
+
+    return enter
+
+
+class Control:
+    """What the runs are compared with, as the ledger keeps it: what it is, and its runs or a bound."""
+
+    @staticmethod
+    def same(what: str, runs: dict[int, float]) -> dict:
+        """The same quantity, by seed, where the claim's reason is missing."""
+        return {"what": what, "runs": runs}
+
+    @staticmethod
+    def null(what: str, law, name: str = "bound") -> dict:
+        """Chance, by its law or by draws: the mean, and under a name the 97.5 % quantile."""
+        high = law.ppf(0.975) if hasattr(law, "ppf") else np.quantile(law, 0.975)
+        return {"what": what, "mean": law.mean(), name: high}
+
+    @staticmethod
+    def bound(what: str, bound: float) -> dict:
+        """A number that the runs have to pass."""
+        return {"what": what, "bound": bound}
+
+
+def per_seed(value: Callable[[int], object], of: str | Iterable[int]) -> dict:
+    """`value(seed)` for all seeds of a variant, or for those that are given."""
+    return {seed: value(seed) for seed in (seeds(of) if isinstance(of, str) else of)}
+
+
+def over_seeds(every: dict[int, np.ndarray]) -> np.ndarray:
+    """The mean over the seeds, entry by entry."""
+    return np.mean(list(every.values()), axis=0)
 
 
 def authors() -> dict:
@@ -32,14 +83,14 @@ def authors() -> dict:
     return tomllib.loads(AUTHORS.read_text())
 
 
-def weight(name: str, seed: int, layer: str = "layer1") -> np.ndarray:
-    """The weight matrix of a trained layer, as stored (float32)."""
-    return named_weights(trained(name, seed))[layer].weight
+def weight(name: str, seed: int) -> np.ndarray:
+    """The weight matrix of a trained network's first layer, as stored (float32)."""
+    return named_weights(trained(name, seed))["layer1"].weight
 
 
-def subspaces(name: str, seed: int, layer: str = "layer1") -> FourSubspaces:
-    """The four subspaces of a trained layer."""
-    return FourSubspaces.of(weight(name, seed, layer))
+def subspaces(name: str, seed: int) -> FourSubspaces:
+    """The four subspaces of that layer."""
+    return FourSubspaces.of(weight(name, seed))
 
 
 def seeds(name: str) -> range:
@@ -57,20 +108,6 @@ def sample() -> np.ndarray:
     return mnist().test.images[:SAMPLE].astype(np.float64)
 
 
-def relative(difference, reference) -> float:
+def relative(difference: np.ndarray, reference: np.ndarray) -> float:
     """Largest length of a row of `difference` over that of the same row of `reference`."""
-    return float((np.linalg.norm(difference, axis=-1) / np.linalg.norm(reference, axis=-1)).max())
-
-
-def exact(quantity: str, broken: str, error: Callable[[int, bool], float], name: str = "fcnn1") -> Measurement:
-    """An identity's error for each seed, and its error when broken on purpose: a check that can't fail shows nothing.
-
-    `error(seed, spoil)` returns the identity's error; with `spoil`, that of the identity broken as `broken` says.
-    """
-    return Measurement(
-        quantity,
-        {seed: error(seed, False) for seed in seeds(name)},
-        {"what": f"the same check {broken}", "runs": {seed: error(seed, True) for seed in seeds(name)}},
-        {},
-        inputs(name),
-    )
+    return float(relative_lengths(difference, reference).max())

@@ -1,10 +1,11 @@
 """The readings of Fig. 1's bottom row, put to numbers: one function a claim."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from evidence.common import inputs, measures, seeds, subspaces, weight
+from evidence.common import Control, inputs, measures, over_seeds, per_seed, seeds, subspaces, weight
 from evidence.networks import LARGEST_SHIFT, shift, split_for, trained
 from vsbook.ledger import Measurement
 from vsbook.linalg.nullmodel import energy_fraction_law
@@ -65,15 +66,18 @@ def _random_neuron_contrast(digit: int) -> dict:
     }
 
 
-def _darkness(digit: int) -> Measurement:
-    every = {seed: _contrasts(seed) for seed in seeds("fcnn1")}
+@measures("residual-of-8-is-dark", 8)
+@measures("residual-of-0-is-dark", 0)
+@measures("information-of-8-is-removed", 8)
+def darkness(digit: int) -> Measurement:
+    every = per_seed(_contrasts, "fcnn1")
     without = np.array([_contrasts_without_division(seed) for seed in every])
     return Measurement(
         "ink contrast of the residual over that of the average",
-        {seed: values[digit] for seed, values in every.items()},
+        per_seed(lambda seed: every[seed][digit], every),
         _random_neuron_contrast(digit),
         {
-            "mean over seeds, by digit": np.mean(list(every.values()), axis=0),
+            "mean over seeds, by digit": over_seeds(every),
             "without the division, mean over seeds, by digit": without.mean(axis=0),
             "without the division, deviation over seeds, by digit": without.std(axis=0, ddof=1),
             "other pixel scales, mean over seeds, by digit": {
@@ -84,44 +88,18 @@ def _darkness(digit: int) -> Measurement:
     )
 
 
-@measures("residual-of-8-is-dark")
-def residual_of_8_is_dark() -> Measurement:
-    return _darkness(8)
-
-
-@measures("residual-of-0-is-dark")
-def residual_of_0_is_dark() -> Measurement:
-    return _darkness(0)
-
-
-@measures("information-of-8-is-removed")
-def information_of_8_is_removed() -> Measurement:
-    return _darkness(8)
-
-
-def _effectiveness(digit: int) -> Measurement:
-    removed = {seed: 1 - residual_fractions("fcnn1", seed, averages(seed)) for seed in seeds("fcnn1")}
+@measures("weights-of-8-are-effective", 8)
+@measures("weights-of-0-are-effective", 0)
+def effectiveness(digit: int) -> Measurement:
+    removed = per_seed(lambda seed: 1 - residual_fractions("fcnn1", seed, averages(seed)), "fcnn1")
+    law = energy_fraction_law(784, 1)
     return Measurement(
         "share of the energy removed, minus the largest of 1 to 7 and 9",
-        {seed: values[digit] - values[REST].max() for seed, values in removed.items()},
-        {
-            "what": "share that a random direction removes: mean and 97.5 % quantile",
-            "mean": energy_fraction_law(784, 1).mean(),
-            "quantile": energy_fraction_law(784, 1).ppf(0.975),
-        },
-        {"share removed, mean over seeds, by digit": np.mean(list(removed.values()), axis=0)},
+        per_seed(lambda seed: removed[seed][digit] - removed[seed][REST].max(), removed),
+        Control.null("share that a random direction removes: mean and 97.5 % quantile", law, "quantile"),
+        {"share removed, mean over seeds, by digit": over_seeds(removed)},
         inputs("fcnn1"),
     )
-
-
-@measures("weights-of-8-are-effective")
-def weights_of_8_are_effective() -> Measurement:
-    return _effectiveness(8)
-
-
-@measures("weights-of-0-are-effective")
-def weights_of_0_are_effective() -> Measurement:
-    return _effectiveness(0)
 
 
 def _seen(seed: int, images: np.ndarray) -> np.ndarray:
@@ -140,24 +118,23 @@ def _strong_signal(seed: int) -> np.ndarray:
     return _seen(seed, np.stack([split.residual for split in own_residuals("fcnn1", seed, averages(seed))]))
 
 
-def _strong_signal_measurement(statistic) -> Measurement:
-    every = {seed: _strong_signal(seed) for seed in seeds("fcnn1")}
-    law = energy_fraction_law(784, 10)
+@measures("other-residuals-are-strong-signal", lambda shares: shares[REST].min())
+@measures("only-the-other-residuals-are-strong-signal", lambda shares: shares[REST].min() - shares[[0, 8]].max())
+def strong_signal(statistic: Callable[[np.ndarray], float]) -> Measurement:
+    every = per_seed(_strong_signal, "fcnn1")
     return Measurement(
         "share of the residual's energy in the row space of the layer",
-        {seed: statistic(values) for seed, values in every.items()},
+        per_seed(lambda seed: statistic(every[seed]), every),
+        Control.null(
+            "a random ten-dimensional subspace: mean, and 97.5 % quantile as the bound", energy_fraction_law(784, 10)
+        ),
         {
-            "what": "a random ten-dimensional subspace: mean, and 97.5 % quantile as the bound",
-            "mean": law.mean(),
-            "bound": law.ppf(0.975),
-        },
-        {
-            "mean over seeds, by digit": np.mean(list(every.values()), axis=0),
-            "the averages themselves, mean over seeds, by digit": np.mean(
-                [_seen(seed, averages(seed)) for seed in every], axis=0
+            "mean over seeds, by digit": over_seeds(every),
+            "the averages themselves, mean over seeds, by digit": over_seeds(
+                per_seed(lambda seed: _seen(seed, averages(seed)), every)
             ),
-            "residuals at random weights, mean over seeds, by digit": np.mean(
-                [_seen(seed, _left_by_chance(seed)) for seed in every], axis=0
+            "residuals at random weights, mean over seeds, by digit": over_seeds(
+                per_seed(lambda seed: _seen(seed, _left_by_chance(seed)), every)
             ),
             "span of ten random training images, mean by digit": _in_spans_of_images(0),
         },
@@ -171,16 +148,6 @@ def _in_spans_of_images(seed: int) -> np.ndarray:
     residuals = np.stack([split.residual for split in own_residuals("fcnn1", seed, averages(seed))])
     spans = [FourSubspaces.of(images[generator.choice(len(images), 10, replace=False)]) for _ in range(200)]
     return np.mean([span.energy_split(residuals).signal_fraction for span in spans], axis=0)
-
-
-@measures("other-residuals-are-strong-signal")
-def other_residuals_are_strong_signal() -> Measurement:
-    return _strong_signal_measurement(lambda shares: shares[REST].min())
-
-
-@measures("only-the-other-residuals-are-strong-signal")
-def only_the_other_residuals_are_strong_signal() -> Measurement:
-    return _strong_signal_measurement(lambda shares: shares[REST].min() - shares[[0, 8]].max())
 
 
 def aligned_averages(seed: int) -> np.ndarray:
@@ -205,40 +172,41 @@ def least_residual_fractions(name: str, seed: int) -> np.ndarray:
     return 1 - np.maximum(*parts) / (W**2).sum(axis=1)
 
 
-def _alignment(digits: list[int]) -> Measurement:
-    plain = {seed: residual_fractions("fcnn1", seed, averages(seed)) for seed in seeds("fcnn1")}
-    aligned = {seed: residual_fractions("fcnn1", seed, aligned_averages(seed)) for seed in seeds("fcnn1")}
-    tolerant = [residual_fractions("fcnn1-shifted", seed, averages(seed)) for seed in seeds("fcnn1-shifted")]
-    least = {seed: least_residual_fractions("fcnn1", seed) for seed in plain}
-    moved = replace(mnist().test, images=shift(mnist().test.images, 0, LARGEST_SHIFT))
+@measures("residuals-come-from-missing-translation-invariance", REST)
+@measures("residual-of-1-comes-from-missing-translation-invariance", [1])
+def alignment(digits: list[int]) -> Measurement:
+    plain = per_seed(lambda seed: residual_fractions("fcnn1", seed, averages(seed)), "fcnn1")
+    aligned = per_seed(lambda seed: residual_fractions("fcnn1", seed, aligned_averages(seed)), "fcnn1")
+    least = per_seed(lambda seed: least_residual_fractions("fcnn1", seed), "fcnn1")
+
+    def fall(seed):
+        return np.mean(((plain[seed] - aligned[seed]) / (plain[seed] - least[seed]))[digits])
+
     return Measurement(
         "fall of the residual's share over the largest fall that an image without negative pixels could bring",
-        {seed: np.mean(((plain[seed] - aligned[seed]) / (plain[seed] - least[seed]))[digits]) for seed in plain},
+        per_seed(fall, "fcnn1"),
+        _tolerant_networks(),
         {
-            "what": "residual's share of the plain averages in networks trained on images moved by up to three pixels",
-            "mean over seeds, by digit": np.mean(tolerant, axis=0),
-            "accuracy on test images moved three pixels to the right, mean over seeds": {
-                name: np.mean([evaluate(trained(name, seed), moved) for seed in seeds(name)])
-                for name in ("fcnn1", "fcnn1-shifted")
-            },
-        },
-        {
-            "plain, mean over seeds, by digit": np.mean(list(plain.values()), axis=0),
-            "aligned, mean over seeds, by digit": np.mean(list(aligned.values()), axis=0),
-            "least, mean over seeds, by digit": np.mean(list(least.values()), axis=0),
+            "plain, mean over seeds, by digit": over_seeds(plain),
+            "aligned, mean over seeds, by digit": over_seeds(aligned),
+            "least, mean over seeds, by digit": over_seeds(least),
         },
         inputs("fcnn1", "fcnn1-shifted"),
     )
 
 
-@measures("residuals-come-from-missing-translation-invariance")
-def residuals_come_from_missing_translation_invariance() -> Measurement:
-    return _alignment(REST)
-
-
-@measures("residual-of-1-comes-from-missing-translation-invariance")
-def residual_of_1_comes_from_missing_translation_invariance() -> Measurement:
-    return _alignment([1])
+def _tolerant_networks() -> dict:
+    """Control: networks that know digits in other places."""
+    moved = replace(mnist().test, images=shift(mnist().test.images, 0, LARGEST_SHIFT))
+    tolerant = per_seed(lambda seed: residual_fractions("fcnn1-shifted", seed, averages(seed)), "fcnn1-shifted")
+    return {
+        "what": "residual's share of the plain averages in networks trained on images moved by up to three pixels",
+        "mean over seeds, by digit": over_seeds(tolerant),
+        "accuracy on test images moved three pixels to the right, mean over seeds": {
+            name: np.mean([evaluate(trained(name, seed), moved) for seed in seeds(name)])
+            for name in ("fcnn1", "fcnn1-shifted")
+        },
+    }
 
 
 @measures("residual-does-not-propagate")
@@ -248,15 +216,16 @@ def residual_does_not_propagate() -> Measurement:
         residuals = np.stack([split.residual for split in own_residuals("fcnn1", seed, images)])
         return np.linalg.norm(residuals @ W.T, axis=1) / np.linalg.norm(images @ W.T, axis=1)
 
-    every = {seed: share(seed) for seed in seeds("fcnn1")}
-    whole = {
-        seed: np.linalg.norm(subspaces("fcnn1", seed).project_null(averages(seed)) @ weight("fcnn1", seed).T)
-        for seed in every
-    }
+    def whole(seed):
+        return np.linalg.norm(subspaces("fcnn1", seed).project_null(averages(seed)) @ weight("fcnn1", seed).T)
+
+    every = per_seed(share, "fcnn1")
     return Measurement(
         "length of W r over length of W x, mean over the digits",
-        {seed: values.mean() for seed, values in every.items()},
-        {"what": "length of W r for the residual of the whole layer, its null space part", "runs": whole},
-        {"mean over seeds, by digit": np.mean(list(every.values()), axis=0)},
+        per_seed(lambda seed: every[seed].mean(), every),
+        Control.same(
+            "length of W r for the residual of the whole layer, its null space part", per_seed(whole, "fcnn1")
+        ),
+        {"mean over seeds, by digit": over_seeds(every)},
         inputs("fcnn1"),
     )

@@ -1,15 +1,16 @@
 """ResNet18's accuracy, its convolution as matrices, and the readings of Fig. 2: one function a claim."""
 
-import json
+import functools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from evidence.common import AUTHORS, authors, measures, relative, seeds
-from evidence.networks import LAYERS, VARIANTS, checkpoint_path, initial, kernels_path, observations_path, trained
-from vsbook.ledger import Measurement
+from evidence.common import AUTHORS, Control, authors, exact, measures, per_seed, relative, seeds
+from evidence.networks import VARIANTS, checkpoint_path, initial, kernels_path, observation_path, trained
+from vsbook.ledger import Measurement, observation
 from vsbook.linalg.kernels import convolution_matrix, flattened_kernels, line_share, pattern_share, two_level_share
 from vsbook.linalg.nullmodel import (
     condition_number,
@@ -48,7 +49,7 @@ def signal_kernels(seed: int) -> np.ndarray:
 
 def observed(seed: int) -> dict:
     """What was written down of the whole network of that seed."""
-    return json.loads(observations_path(RESNET, seed).read_text())
+    return observation(f"{RESNET}-seed{seed}")
 
 
 def files(*runs: str) -> list[Path]:
@@ -56,55 +57,45 @@ def files(*runs: str) -> list[Path]:
     return [kernels_path(run, seed) for run in runs for seed in seeds(run)]
 
 
+OBSERVED = [observation_path(f"{RESNET}-seed{seed}") for seed in seeds(RESNET)]
+
+
 @measures("resnet18-test-accuracy")
 def resnet18_test_accuracy() -> Measurement:
-    every = {seed: observed(seed) for seed in seeds(RESNET)}
-    ways = {seed: found["accuracy in percent"] for seed, found in every.items()}
+    every = per_seed(observed, RESNET)
+    ways = per_seed(lambda seed: every[seed]["accuracy in percent"], every)
     return Measurement(
         "test accuracy",
-        {seed: found["test"] for seed, found in ways.items()},
-        {
-            "what": "the same networks before training",
-            "runs": {seed: found["accuracy before training"] for seed, found in every.items()},
-        },
+        per_seed(lambda seed: ways[seed]["test"], ways),
+        Control.same(
+            "the same networks before training", per_seed(lambda seed: every[seed]["accuracy before training"], every)
+        ),
         {
             "mean over seeds, by way of counting": {
                 way: np.mean([found[way] for found in ways.values()]) for way in ways[0]
             },
             "authors": {name: value for name, value in authors().items() if name.startswith("resnet18_accuracy")},
         },
-        [*(observations_path(RESNET, seed) for seed in every), AUTHORS],
+        [*OBSERVED, AUTHORS],
     )
 
 
-@measures("resnet18-layer1-kernel-count")
-def resnet18_layer1_kernel_count() -> Measurement:
-    return Measurement(
-        "rows of the matrix of flattened kernels",
-        {seed: float(len(kernels(seed))) for seed in seeds(RESNET)},
-        {
-            "what": "the same layer before training",
-            "runs": {seed: float(len(kernels(seed, "initial"))) for seed in seeds(RESNET)},
-        },
-        {},
-        files(RESNET),
-    )
+def rank(rows: np.ndarray) -> int:
+    """Dimension of the row space."""
+    return FourSubspaces.of(rows).rank
 
 
-@measures("resnet18-layer1-signal-vector-count")
-def resnet18_layer1_signal_vector_count() -> Measurement:
-    def rank(when):
-        return {seed: float(FourSubspaces.of(kernels(seed, when)).rank) for seed in seeds(RESNET)}
+@measures("resnet18-layer1-kernel-count", "rows of the matrix of flattened kernels", len)
+@measures("resnet18-layer1-signal-vector-count", "rank of the matrix of flattened kernels", rank)
+def count(quantity: str, counted: Callable[[np.ndarray], int]) -> Measurement:
+    def runs(when):
+        return per_seed(lambda seed: float(counted(kernels(seed, when))), RESNET)
 
-    return Measurement(
-        "rank of the matrix of flattened kernels",
-        rank("trained"),
-        {"what": "the same layer before training", "runs": rank("initial")},
-        {},
-        files(RESNET),
-    )
+    control = Control.same("the same layer before training", runs("initial"))
+    return Measurement(quantity, runs("trained"), control, {}, files(RESNET))
 
 
+@functools.cache
 def _maps() -> np.ndarray:
     """What the layer takes in for the first test images, (100, 64, 7, 7), in float64; seed 0's network."""
     model = trained(RESNET, 0)
@@ -113,64 +104,54 @@ def _maps() -> np.ndarray:
     return seen[LAYER].input.astype(np.float64)
 
 
-def _convolved(weight: np.ndarray, maps: np.ndarray) -> np.ndarray:
-    """By PyTorch, in float64: what the layer does."""
-    return torch.nn.functional.conv2d(torch.from_numpy(maps), torch.from_numpy(weight), padding=1).numpy()
+def _weight(seed: int) -> np.ndarray:
+    return load_kernels(RESNET, seed).trained.astype(np.float64)
 
 
-def _exact(quantity: str, broken: str, error) -> Measurement:
-    maps = _maps()
-    weights = {seed: load_kernels(RESNET, seed).trained.astype(np.float64) for seed in seeds(RESNET)}
-    return Measurement(
-        quantity,
-        {seed: error(weight, maps, False) for seed, weight in weights.items()},
-        {
-            "what": f"the same check {broken}",
-            "runs": {seed: error(weight, maps, True) for seed, weight in weights.items()},
-        },
-        {},
-        [*files(RESNET), checkpoint_path(RESNET, 0)],
-    )
+def _convolved(weight: np.ndarray) -> np.ndarray:
+    """The maps, by PyTorch in float64: what the layer does, one image a row."""
+    found = torch.nn.functional.conv2d(torch.from_numpy(_maps()), torch.from_numpy(weight), padding=1)
+    return found.numpy().reshape(MAPS, -1)
+
+
+READ = [*files(RESNET), checkpoint_path(RESNET, 0)]
 
 
 @measures("convolution-is-a-matrix")
-def convolution_is_a_matrix() -> Measurement:
-    def error(weight, maps, spoil):
-        matrix = convolution_matrix(weight[:, :, ::-1, ::-1] if spoil else weight, 7, 7, padding=1)
-        expected = _convolved(weight, maps).reshape(MAPS, -1)
-        return relative((matrix @ maps.reshape(MAPS, -1).T).T - expected, expected)
-
-    return _exact(
-        "relative difference of the convolution and its matrix", "with the kernels turned by 180 degrees", error
-    )
+@exact("relative difference of the convolution and its matrix", "with the kernels turned by 180 degrees", RESNET, READ)
+def convolution_is_a_matrix(seed: int, spoil: bool) -> float:
+    weight, rows = _weight(seed), _maps().reshape(MAPS, -1)
+    matrix = convolution_matrix(weight[:, :, ::-1, ::-1] if spoil else weight, 7, 7, padding=1)
+    expected = _convolved(weight)
+    return relative((matrix @ rows.T).T - expected, expected)
 
 
 @measures("flattened-kernels-map-the-support")
-def flattened_kernels_map_the_support() -> Measurement:
-    def error(weight, maps, spoil):
-        patches = torch.nn.functional.unfold(torch.from_numpy(maps), 3, padding=1).numpy()
-        patches = patches.reshape(MAPS, 64, 9, 49)  # image, channel, pixel of the support, position
-        rows = flattened_kernels(weight).reshape(64, 64, 9)
-        single = np.einsum("ocp,ncpq->noq", rows[:, :1] if spoil else rows, patches[:, :1] if spoil else patches)
-        expected = _convolved(weight, maps).reshape(MAPS, -1)
-        return relative(single.reshape(MAPS, -1) - expected, expected)
-
-    return _exact("relative difference of the convolution and the summed products", "with one channel alone", error)
+@exact("relative difference of the convolution and the summed products", "with one channel alone", RESNET, READ)
+def flattened_kernels_map_the_support(seed: int, spoil: bool) -> float:
+    weight, patches = _weight(seed), torch.nn.functional.unfold(torch.from_numpy(_maps()), 3, padding=1).numpy()
+    patches = patches.reshape(MAPS, 64, 9, 49)  # image, channel, pixel of the support, position
+    rows = flattened_kernels(weight).reshape(64, 64, 9)
+    single = np.einsum("ocp,ncpq->noq", rows[:, :1] if spoil else rows, patches[:, :1] if spoil else patches)
+    expected = _convolved(weight)
+    return relative(single.reshape(MAPS, -1) - expected, expected)
 
 
 @measures("flattened-kernels-are-the-layer")
 def flattened_kernels_are_the_layer() -> Measurement:
-    found = {seed: observed(seed)["condition number of the convolution"] for seed in seeds(RESNET)}
+    found = per_seed(lambda seed: observed(seed)["condition number of the convolution"], RESNET)
 
-    def ratio(seed, when, stage):
-        return np.log10(found[seed][stage] / FourSubspaces.of(kernels(seed, when)).condition_number)
+    def ratios(when, stage):
+        return per_seed(
+            lambda seed: np.log10(found[seed][stage] / FourSubspaces.of(kernels(seed, when)).condition_number), RESNET
+        )
 
     return Measurement(
         "log10 of the condition number of the convolution over that of its flattened kernels",
-        {seed: ratio(seed, "trained", "after") for seed in found},
-        {"what": "the same layer before training", "runs": {seed: ratio(seed, "initial", "before") for seed in found}},
+        ratios("trained", "after"),
+        Control.same("the same layer before training", ratios("initial", "before")),
         {"condition number of the convolution": list(found.values())},
-        [*files(RESNET), *(observations_path(RESNET, seed) for seed in found)],
+        [*files(RESNET), *OBSERVED],
     )
 
 
@@ -210,14 +191,14 @@ def _agreement(run: str, when: str) -> dict:
 
 @measures("resnet18-layer1-condition-number")
 def resnet18_layer1_condition_number() -> Measurement:
-    runs = {seed: FourSubspaces.of(kernels(seed)).condition_number for seed in seeds(RESNET)}
+    runs = per_seed(lambda seed: FourSubspaces.of(kernels(seed)).condition_number, RESNET)
     starts = (named_weights(initial(RESNET, seed))[LAYER].weight for seed in range(UNTRAINED))
     before = {seed: FourSubspaces.of(flattened_kernels(w)).condition_number for seed, w in enumerate(starts)}
     null, printed = condition_number(sampled_spectra(SHAPE, 1.0, DRAWS, np.random.default_rng(0))), authors()
     return Measurement(
         "first over last singular value of the flattened kernels",
         runs,
-        {"what": "the same layer before training, twenty seeds", "runs": before},
+        Control.same("the same layer before training, twenty seeds", before),
         {
             "random matrices, 10,000 draws": {
                 "mean": null.mean(),
@@ -233,29 +214,30 @@ def resnet18_layer1_condition_number() -> Measurement:
             "positive control": [_movement(CONTROL, seed) for seed in seeds(CONTROL)],
             "agreement of seeds": {when: _agreement(RESNET, when) for when in ("before", "after", "update")},
             "agreement of seeds, positive control": {when: _agreement(CONTROL, when) for when in ("after", "update")},
-            "layers of seed 0": json.loads(LAYERS.read_text()),
         },
-        [*files(RESNET, CONTROL), LAYERS, AUTHORS],
+        [*files(RESNET, CONTROL), observation_path("resnet18-layers"), AUTHORS],
     )
 
 
-def _reading(quantity: str, statistic) -> Measurement:
+def two_levels(bases: np.ndarray) -> np.ndarray:
+    """(...,) share of the energy that two levels explain, mean of the vectors of each basis."""
+    return two_level_share(bases).mean(axis=-1)
+
+
+@measures("resnet18-kernels-binarized", "share that two levels explain, mean of nine", two_levels)
+def reading(quantity: str, statistic: Callable[[np.ndarray], np.ndarray]) -> Measurement:
     """A statistic of the nine signal kernels (..., 9, 9) beside its law for random orthonormal bases."""
     null = statistic(sampled_bases(9, DRAWS, np.random.default_rng(0)))
     printed = np.array(authors()["resnet18_right_singular_vectors"]).T
-    runs = {seed: float(statistic(signal_kernels(seed))) for seed in seeds(RESNET)}
-    ps = {seed: p_value(value, null) for seed, value in runs.items()}
+    runs = per_seed(lambda seed: float(statistic(signal_kernels(seed))), RESNET)
+    ps = [p_value(value, null) for value in runs.values()]
     return Measurement(
         quantity,
         runs,
+        Control.null("random orthonormal bases, 10,000 draws: mean, and 97.5 % quantile as the bound", null),
         {
-            "what": "random orthonormal bases, 10,000 draws: mean, and 97.5 % quantile as the bound",
-            "mean": null.mean(),
-            "bound": np.quantile(null, 0.975),
-        },
-        {
-            "p-values": list(ps.values()),
-            "p-values adjusted over the seeds": holm(list(ps.values())),
+            "p-values": ps,
+            "p-values adjusted over the seeds": holm(ps),
             "before training": [float(statistic(FourSubspaces.of(kernels(s, "initial")).Vh)) for s in runs],
             "positive control": [
                 float(statistic(FourSubspaces.of(kernels(s, run=CONTROL)).Vh)) for s in seeds(CONTROL)
@@ -291,29 +273,24 @@ def _second_look() -> dict:
 
 @measures("resnet18-kernels-directional")
 def resnet18_kernels_directional() -> Measurement:
-    taken = _reading("best line's share of the energy, mean of nine", lambda bases: line_share(bases).mean(axis=-1))
+    taken = reading("best line's share of the energy, mean of nine", lambda bases: line_share(bases).mean(axis=-1))
     return replace(taken, details=taken.details | {"p-values of the share along rows or columns": _second_look()})
 
 
-@measures("resnet18-kernels-binarized")
-def resnet18_kernels_binarized() -> Measurement:
-    return _reading("share that two levels explain, mean of nine", lambda bases: two_level_share(bases).mean(axis=-1))
-
-
-def _panel(number: int, pattern: str) -> Measurement:
+@measures("resnet18-kernel-1-left-column", 1, "left column")
+@measures("resnet18-kernel-2-lower-centre", 2, "lower centre")
+@measures("resnet18-kernel-7-rows", 7, "top and bottom rows")
+@measures("resnet18-kernel-9-diagonal", 9, "rising diagonal")
+def panel(number: int, pattern: str) -> Measurement:
     """The energy of one signal kernel in the pixels that the paper names, beside the law for a random direction."""
     pixels = round(float(pattern_share(np.ones(9), pattern)) * 9)
     law = energy_fraction_law(9, pixels)
     printed = float(pattern_share(np.array(authors()["resnet18_right_singular_vectors"])[:, number - 1], pattern))
-    runs = {seed: float(pattern_share(signal_kernels(seed)[number - 1], pattern)) for seed in seeds(RESNET)}
+    runs = per_seed(lambda seed: float(pattern_share(signal_kernels(seed)[number - 1], pattern)), RESNET)
     return Measurement(
         f"share of the energy of signal kernel {number} in: {pattern}",
         runs,
-        {
-            "what": "a random direction: mean, and 97.5 % quantile as the bound",
-            "mean": law.mean(),
-            "bound": law.ppf(0.975),
-        },
+        Control.null("a random direction: mean, and 97.5 % quantile as the bound", law),
         {
             "p-values": [law.sf(value) for value in runs.values()],
             "authors": {"value": printed, "p-value": law.sf(printed)},
@@ -322,48 +299,29 @@ def _panel(number: int, pattern: str) -> Measurement:
     )
 
 
-@measures("resnet18-kernel-1-left-column")
-def resnet18_kernel_1_left_column() -> Measurement:
-    return _panel(1, "left column")
-
-
-@measures("resnet18-kernel-2-lower-centre")
-def resnet18_kernel_2_lower_centre() -> Measurement:
-    return _panel(2, "lower centre")
-
-
-@measures("resnet18-kernel-7-rows")
-def resnet18_kernel_7_rows() -> Measurement:
-    return _panel(7, "top and bottom rows")
-
-
-@measures("resnet18-kernel-9-diagonal")
-def resnet18_kernel_9_diagonal() -> Measurement:
-    return _panel(9, "rising diagonal")
-
-
 @measures("signal-kernels-equally-important")
 def signal_kernels_equally_important() -> Measurement:
     def spread(changes):
         return max(changes) / min(changes)
 
-    every = {seed: observed(seed) for seed in seeds(RESNET)}
-    bases = {seed: [spread(b) for b in found["change without each of a random basis"]] for seed, found in every.items()}
+    def changes(what):
+        return [found[what] for found in every.values()]
+
+    every = per_seed(observed, RESNET)
+    one, bases = "change without each signal kernel", "change without each of a random basis"
     return Measurement(
         "largest over smallest change of the outputs without one signal kernel",
-        {seed: spread(found["change without each signal kernel"]) for seed, found in every.items()},
+        per_seed(lambda seed: spread(every[seed][one]), every),
+        Control.same(
+            "random orthonormal bases in place of the signal kernels, mean of five a seed",
+            per_seed(lambda seed: float(np.mean([spread(basis) for basis in every[seed][bases]])), every),
+        ),
         {
-            "what": "random orthonormal bases in place of the signal kernels, mean of five a seed",
-            "runs": {seed: float(np.mean(ratios)) for seed, ratios in bases.items()},
-        },
-        {
-            "change without each signal kernel": [
-                found["change without each signal kernel"] for found in every.values()
-            ],
-            "change without each pixel": [found["change without each pixel"] for found in every.values()],
+            one: changes(one),
+            "change without each pixel": changes("change without each pixel"),
             "share of each signal kernel along the flat kernel": [
                 (signal_kernels(seed).sum(axis=1) / 3) ** 2 for seed in every
             ],
         },
-        [*(observations_path(RESNET, seed) for seed in every), *files(RESNET)],
+        [*OBSERVED, *files(RESNET)],
     )

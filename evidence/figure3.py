@@ -8,9 +8,9 @@ import functools
 
 import numpy as np
 
-from evidence.common import AUTHORS, authors, measures, seeds
+from evidence.common import AUTHORS, Control, authors, measures, per_seed
 from evidence.networks import trained
-from evidence.observe_inputs import (
+from evidence.observe.figure3 import (
     BOXES,
     CODE_READING,
     COMMON,
@@ -38,12 +38,13 @@ STATED = {
     "fcnn5": ["min-img", "avg-img", "avg-img", *["min-img"] * 3, "avg-img", "avg-img", "min-img", "min-img"],
     "resnet18": ["min-img", "avg-img", "min-img", "min-img", *["avg-img"] * 4, "min-img", "avg-img"],
 }
+IN_BOX = "the optimiser that keeps within the pixel box, without a prior"
 ALSO = {("resnet18", 4): "avg-min-img"}  # the caption names 4 twice
 
 
 def largest(value) -> dict[int, float]:
     """The largest of `value(network, seed)` over the networks, for the seeds that all have."""
-    return {seed: float(max(value(network, seed) for network in NETWORKS)) for seed in COMMON}
+    return per_seed(lambda seed: float(max(value(network, seed) for network in NETWORKS)), COMMON)
 
 
 def each(value) -> dict:
@@ -80,65 +81,55 @@ def best_of(found: dict, names, trained_further: bool) -> list[str]:
     return [names[k] for k in np.argmin(rows, axis=0)]
 
 
-def _chosen_starts(network: str, names, trained_further: bool) -> Measurement:
-    best = {seed: best_of(found, names, trained_further) for seed, found in every(network).items()}
-    theirs = {seed: observed(network, seed)[CODE_READING] for seed in best}
-    code = {seed: best_of(found, NAMES[CODE_READING][: len(names)], trained_further) for seed, found in theirs.items()}
-    plain = {seed: [name.removesuffix(" of the class") for name in chosen] for seed, chosen in code.items()}
+@measures("fcnn1-ideal-inputs-start", "fcnn1", THREE[:2], True)
+@measures("fcnn5-ideal-inputs-start", "fcnn5", THREE[:2], True)
+@measures("resnet18-ideal-inputs-start", "resnet18", THREE, False)
+def chosen_starts(network: str, names: tuple[str, ...], trained_further: bool) -> Measurement:
+    text = every(network)
+    best = per_seed(lambda seed: best_of(text[seed], names, trained_further), text)
     return Measurement(
         "digits whose best start is the stated one",
-        {seed: float(agreement(network, chosen)) for seed, chosen in best.items()},
-        {
-            "what": "the stated starts dealt to the digits at random: 97.5 % quantile, the largest over the seeds",
-            "bound": max(dealt(network, chosen, seed) for seed, chosen in best.items()),
-        },
+        per_seed(lambda seed: float(agreement(network, best[seed])), best),
+        Control.bound(
+            "the stated starts dealt to the digits at random: 97.5 % quantile, the largest over the seeds",
+            max(dealt(network, chosen, seed) for seed, chosen in best.items()),
+        ),
         {
             "best start": list(best.values()),
             "stated": STATED[network],
-            "before training": [best_of(found, names, False) for found in every(network).values()],
-            "authors' code": {
-                "best start": list(plain.values()),
-                "digits as stated": [agreement(network, chosen) for chosen in plain.values()],
-            },
-            "best of all starts": [
-                best_of(found, list(found["distance"]), trained_further) for found in every(network).values()
-            ],
-            "distance": [found["distance"] for found in every(network).values()],
+            "before training": [best_of(found, names, False) for found in text.values()],
+            "authors' code": _by_code(network, len(names), trained_further),
+            "best of all starts": [best_of(found, list(found["distance"]), trained_further) for found in text.values()],
+            "distance": [found["distance"] for found in text.values()],
             "distance after training": [
-                {name: of["after"] for name, of in found["descent"].items()} for found in every(network).values()
+                {name: of["after"] for name, of in found["descent"].items()} for found in text.values()
             ],
-            "digit of the min-img": [found["digit"]["min-img"] for found in every(network).values()],
+            "digit of the min-img": [found["digit"]["min-img"] for found in text.values()],
             **_of_seed_0(network),
         },
         files(network),
     )
 
 
+def _by_code(network: str, number: int, trained_further: bool) -> dict:
+    """The best starts in the reading of the authors' code, under the names of the text."""
+    names = NAMES[CODE_READING][:number]
+    chosen = [best_of(found, names, trained_further) for found in every(network, CODE_READING).values()]
+    plain = [[name.removesuffix(" of the class") for name in starts] for starts in chosen]
+    return {"best start": plain, "digits as stated": [agreement(network, starts) for starts in plain]}
+
+
 def _of_seed_0(network: str) -> dict:
-    """What a page draws, of the network that ships."""
+    """Both readings of the network that ships; ResNet18's stand in its observation."""
+    if network == "resnet18":
+        return {}
     found = observed(network, 0)
     kept = {
         reading: {key: found[reading][key] for key in ("ideal", "index", "digit", "left out", "descent", "box")}
         for reading in READINGS
     }
-    share = {"share of the own class in avg-min-img": found["share of the own class in avg-min-img"]}
-    pictures = {"avg-min-img": found["avg-min-img"]} if network == "resnet18" else {}
-    return {"seed 0": kept | share | pictures}
-
-
-@measures("fcnn1-ideal-inputs-start")
-def fcnn1_ideal_inputs_start() -> Measurement:
-    return _chosen_starts("fcnn1", THREE[:2], trained_further=True)
-
-
-@measures("fcnn5-ideal-inputs-start")
-def fcnn5_ideal_inputs_start() -> Measurement:
-    return _chosen_starts("fcnn5", THREE[:2], trained_further=True)
-
-
-@measures("resnet18-ideal-inputs-start")
-def resnet18_ideal_inputs_start() -> Measurement:
-    return _chosen_starts("resnet18", THREE, trained_further=False)
+    share = "share of the own class in avg-min-img"
+    return {"seed 0": kept | {share: found[share]}}
 
 
 # how the chosen images look
@@ -177,11 +168,11 @@ def resnet18_images_binarized() -> Measurement:
 
     return Measurement(
         "share of the variance of the pixels that two levels explain, mean of ten min-img",
-        {seed: float(share(seed).mean()) for seed in COMMON},
-        {
-            "what": "ten training images at random, one from each class: 97.5 % quantile, the largest over the seeds",
-            "bound": max(null_of_looks("two levels", seed, 1) for seed in COMMON),
-        },
+        per_seed(lambda seed: float(share(seed).mean()), COMMON),
+        Control.bound(
+            "ten training images at random, one from each class: 97.5 % quantile, the largest over the seeds",
+            max(null_of_looks("two levels", seed, 1) for seed in COMMON),
+        ),
         {
             "of each min-img": [share(seed) for seed in COMMON],
             "mean of all training images": [looks(seed)["two levels"].mean() for seed in COMMON],
@@ -200,11 +191,11 @@ def resnet18_images_blurry() -> Measurement:
 
     return Measurement(
         "share of the energy at low frequencies, mean of ten avg-img and ten avg-min-img",
-        {seed: float(share(seed).mean()) for seed in COMMON},
-        {
-            "what": "twenty training images at random, two from each class: 97.5 % quantile, largest over seeds",
-            "bound": max(null_of_looks("low frequencies", seed, 2) for seed in COMMON),
-        },
+        per_seed(lambda seed: float(share(seed).mean()), COMMON),
+        Control.bound(
+            "twenty training images at random, two from each class: 97.5 % quantile, largest over seeds",
+            max(null_of_looks("low frequencies", seed, 2) for seed in COMMON),
+        ),
         {
             "avg-img and avg-min-img": [share(seed).reshape(2, 10).mean(axis=1) for seed in COMMON],
             "mean of all training images": [looks(seed)["low frequencies"].mean() for seed in COMMON],
@@ -229,10 +220,10 @@ def training_the_input_gets_closer() -> Measurement:
     return Measurement(
         "distance after the descent over that before, the largest of networks, starts and digits",
         largest(lambda network, seed: ratios(network, seed, "descent").max()),
-        {
-            "what": "as many steps of the same lengths in random directions",
-            "runs": largest(lambda network, seed: max(walk(network, seed))),
-        },
+        Control.same(
+            "as many steps of the same lengths in random directions",
+            largest(lambda network, seed: max(walk(network, seed))),
+        ),
         {
             "largest by start": each(lambda network, seed: ratios(network, seed, "descent").max(axis=1)),
             "mean by start": each(lambda network, seed: ratios(network, seed, "descent").mean(axis=1)),
@@ -273,11 +264,11 @@ def resnet18_training_does_not_improve() -> Measurement:
     every_image = [image for seed in COMMON for image in in_training_mode(seed)]
     return Measurement(
         "distance after the descent over that before, in eval mode, mean of starts and digits",
-        {seed: float(ratios("resnet18", seed, "descent").mean()) for seed in COMMON},
-        {
-            "what": "the same in training mode, with 32 copies of the image (of avg-img alone but for seed 0)",
-            "runs": {seed: float(ratios_in_training_mode(seed).mean()) for seed in COMMON},
-        },
+        per_seed(lambda seed: float(ratios("resnet18", seed, "descent").mean()), COMMON),
+        Control.same(
+            "the same in training mode, with 32 copies of the image (of avg-img alone but for seed 0)",
+            per_seed(lambda seed: float(ratios_in_training_mode(seed).mean()), COMMON),
+        ),
         {
             "by start": [ratios("resnet18", seed, "descent").mean(axis=1) for seed in COMMON],
             "from noise": [ratios("resnet18", seed, "descent", names=["noise"]).mean() for seed in COMMON],
@@ -306,7 +297,7 @@ def small_networks_easier_to_train_inputs() -> Measurement:
     return Measurement(
         "relative fall of the distance, the smaller of FCNN1's and FCNN5's minus ResNet18's",
         margin(fall("descent")),
-        {"what": "the optimiser that keeps within the pixel box, without a prior", "runs": margin(fall("box", "none"))},
+        Control.same(IN_BOX, margin(fall("box", "none"))),
         {"fall by descent": fall("descent"), "fall within the box": fall("box", "none")},
         files(*NETWORKS),
     )
@@ -325,10 +316,7 @@ def starting_from_images_is_effective() -> Measurement:
     return Measurement(
         "distance reached from the best of three starts over that from noise, largest of the three networks",
         largest(over_noise("descent")),
-        {
-            "what": "the optimiser that keeps within the pixel box, without a prior",
-            "runs": largest(over_noise("box", "none")),
-        },
+        Control.same(IN_BOX, largest(over_noise("box", "none"))),
         {"descent": each(over_noise("descent")), "box": each(over_noise("box", "none"))},
         files(*NETWORKS),
     )
@@ -346,7 +334,7 @@ def nearest_output_applies_to_any_network() -> Measurement:
     return Measurement(
         "distance of the min-img over the median distance of the training images, largest of the three networks",
         largest(ratio),
-        {"what": "a training image at random: the median", "bound": 1.0},
+        Control.bound("a training image at random: the median", 1.0),
         {"by network": each(ratio), "min-img of the class asked for": each(own_class)},
         files(*NETWORKS),
     )
@@ -354,24 +342,21 @@ def nearest_output_applies_to_any_network() -> Measurement:
 
 @measures("extreme-outputs-give-realistic-images")
 def extreme_outputs_give_realistic_images() -> Measurement:
-    found = {seed: _from_noise(seed) for seed in seeds("fcnn5")}
+    found = per_seed(_from_noise, "fcnn5")
 
     def over_limit(way):
-        return {
-            seed: float(np.mean(of[way].distances / np.quantile(of[way].reference, 0.95))) for seed, of in found.items()
-        }
+        every = per_seed(lambda seed: found[seed][way], found)
+        return {seed: float(np.mean(of.distances / np.quantile(of.reference, 0.95))) for seed, of in every.items()}
 
     ways = ("ideal outputs", "twice as far from the mean output", "outputs of test images")
     return Measurement(
         "distance of generated images to the training images over the 95 % quantile of test images, mean of ten digits",
         over_limit(ways[0]),
-        {"what": f"targets {ways[1]}", "runs": over_limit(ways[1])},
+        Control.same(f"targets {ways[1]}", over_limit(ways[1])),
         {
             "targets": {way: list(over_limit(way).values()) for way in ways},
             "percentiles": {way: [of[way].percentiles for of in found.values()] for way in ways},
-            "noise itself": [
-                np.mean(of["noise"].distances / np.quantile(of["noise"].reference, 0.95)) for of in found.values()
-            ],
+            "noise itself": list(over_limit("noise").values()),
         },
         files("fcnn5"),
     )

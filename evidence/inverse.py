@@ -1,26 +1,31 @@
 """Equation (5) on real outputs and on ideal ones: what section 2.4 says of inverse maps, one function a claim."""
 
 import functools
-import json
 from collections import Counter
 
 import numpy as np
 import torch
 
-from evidence.common import exact, inputs, measures, relative, sample, seeds
-from evidence.coupling import SEEDS, coordinates, network_of, pictures
-from evidence.networks import checkpoint_path, trained
-from evidence.reachable import BOXES, NETWORKS, OBSERVATIONS
+from evidence.common import QUARTILES, Control, exact, inputs, measures, per_seed, relative, sample, seeds
+from evidence.networks import checkpoint_path, observation_path, trained
+from evidence.observe import whole_inverse
+from evidence.observe.invertible import coordinates, network_of, pictures
+from evidence.observe.reachable import BOXES, NETWORKS
+from evidence.train.invertible import SEEDS
 from vsbook.inversion.chains import Chain
 from vsbook.inversion.ideal import READINGS, ideal_outputs
 from vsbook.inversion.layerwise import LayerwiseInverse, invert_layers
-from vsbook.ledger import Measurement, claims
+from vsbook.inversion.polytopes import EXACT
+from vsbook.inversion.starts import STARTS
+from vsbook.ledger import Measurement, claims, observation
+from vsbook.linalg.lengths import relative_lengths
 from vsbook.networks.data import mnist_split
 
 PAIR = ["fcnn1", "fcnn5"]
 TWINS = ["fcnn5_leaky_relu", "fcnn5_tanh"]
+ALL = [*PAIR, *TWINS]
 COUPLINGS = [checkpoint_path("invertible", seed) for seed in SEEDS]  # invertible by construction
-QUARTILES = [0.25, 0.5, 0.75]
+EVERY_OUTPUT = "the twin with leaky ReLU, whose range is all of R"
 
 
 def chain(name: str, seed: int) -> Chain:
@@ -47,21 +52,24 @@ def summary(found: LayerwiseInverse) -> dict:
     }
 
 
-def _summaries(*names: str) -> dict:
-    return {name: {seed: summary(inverse_of_sample(name, seed)) for seed in seeds(name)} for name in names}
+def summaries(name: str) -> dict[int, dict]:
+    """By seed."""
+    return per_seed(lambda seed: summary(inverse_of_sample(name, seed)), name)
+
+
+def shares(name: str, kind: str, precision: str = "float64") -> dict[int, float]:
+    """By seed the share of test outputs that are 'in_range' at every layer, or 'exact': given again."""
+    return per_seed(lambda seed: getattr(inverse_of_sample(name, seed, precision), kind).mean(), name)
 
 
 @measures("selu-tanh-sigmoid-invert-any-output")
 def selu_tanh_sigmoid_invert_any_output() -> Measurement:
     return Measurement(
         "share of test outputs with an inverse at every layer of FCNN5",
-        {seed: inverse_of_sample("fcnn5", seed).in_range.mean() for seed in seeds("fcnn5")},
-        {
-            "what": "the twin with leaky ReLU, whose range is all of R",
-            "runs": {s: inverse_of_sample(TWINS[0], s).in_range.mean() for s in seeds(TWINS[0])},
-        },
-        _summaries(*PAIR, *TWINS),
-        inputs(*PAIR, *TWINS),
+        shares("fcnn5", "in_range"),
+        Control.same(EVERY_OUTPUT, shares(TWINS[0], "in_range")),
+        {name: summaries(name) for name in ALL},
+        inputs(*ALL),
     )
 
 
@@ -69,25 +77,17 @@ def selu_tanh_sigmoid_invert_any_output() -> Measurement:
 def layerwise_inversion_through_layers() -> Measurement:
     return Measurement(
         "share of test outputs that FCNN5 gives again",
-        {seed: inverse_of_sample("fcnn5", seed).exact.mean() for seed in seeds("fcnn5")},
+        shares("fcnn5", "exact"),
+        Control.same(EVERY_OUTPUT, shares(TWINS[0], "exact")),
         {
-            "what": "the twin with leaky ReLU, whose range is all of R",
-            "runs": {s: inverse_of_sample(TWINS[0], s).exact.mean() for s in seeds(TWINS[0])},
-        },
-        {
-            "in float32": {
-                name: {s: inverse_of_sample(name, s, "float32").exact.mean() for s in seeds(name)}
-                for name in (*PAIR, *TWINS)
-            },
+            "in float32": {name: shares(name, "exact", "float32") for name in ALL},
             "on ideal outputs": {
-                precision: {
-                    name: {s: on_ideal_outputs(name, s, precision) for s in seeds(name)} for name in (*PAIR, *TWINS)
-                }
+                precision: {name: on_ideal_outputs(name, precision) for name in ALL}
                 for precision in ("float64", "float32")
             },
             "reachable": reachable(),
         },
-        [*inputs(*PAIR, *TWINS), OBSERVATIONS],
+        [*inputs(*ALL), observation_path("reachable")],
     )
 
 
@@ -97,56 +97,53 @@ def ideal(name: str, seed: int) -> np.ndarray:
     return ideal_outputs(chain(name, seed)(mnist_split(seed).train.images), READINGS[0])
 
 
-def on_ideal_outputs(name: str, seed: int, precision: str) -> float:
-    """Share of the ten ideal outputs that the network gives again for the image of equation (5)."""
-    return invert_layers(chain(name, seed), ideal(name, seed), precision=precision).exact.mean()
+def on_ideal_outputs(name: str, precision: str) -> dict[int, float]:
+    """By seed the share of the ten ideal outputs that the network gives again for the image of equation (5)."""
+
+    def share(seed):
+        return invert_layers(chain(name, seed), ideal(name, seed), precision=precision).exact.mean()
+
+    return per_seed(share, name)
 
 
 def reachable() -> dict:
     """How often the survey answered yes, no or undecided: by network, outputs asked for, and pixels allowed."""
-    entries = list(json.loads(OBSERVATIONS.read_text()).values())
-    return {
-        name: {
-            wanted: {
-                label: dict(
-                    sum((Counter(e[wanted][label]["answers"]) for e in entries if e["network"] == name), Counter())
-                )
-                for label in BOXES
-            }
-            for wanted in ("paper", "code", "real", "far")
-        }
-        for name in NETWORKS
-    }
+    entries = observation("reachable").values()
+
+    def answers(name, wanted, label):
+        found = (Counter(entry[wanted][label]["answers"]) for entry in entries if entry["network"] == name)
+        return dict(sum(found, Counter()))
+
+    kinds = ("paper", "code", "real", "far")
+    return {name: {kind: {label: answers(name, kind, label) for label in BOXES} for kind in kinds} for name in NETWORKS}
 
 
 @measures("layerwise-inversion")
-def layerwise_inversion() -> Measurement:
-    def error(seed: int, spoil: bool) -> float:
-        network = chain("fcnn1", seed)
-        outputs = network(sample())
-        recovered = invert_layers(network, outputs + (1e-3 if spoil else 0)).images
-        signal = network.steps[0].subspaces.project_row(sample())
-        return relative(recovered - signal, signal)
-
-    return exact("relative difference of the recovered image from the signal part", "with outputs moved by 1e-3", error)
+@exact("relative difference of the recovered image from the signal part", "with outputs moved by 1e-3")
+def layerwise_inversion(seed: int, spoil: bool) -> float:
+    network = chain("fcnn1", seed)
+    outputs = network(sample())
+    recovered = invert_layers(network, outputs + (1e-3 if spoil else 0)).images
+    signal = network.steps[0].subspaces.project_row(sample())
+    return relative(recovered - signal, signal)
 
 
 def _recovery(name: str, seed: int) -> np.ndarray:
     """(1000,) how far each recovered image lies from the test image, over that one's length."""
     x = sample()
-    return np.linalg.norm(inverse_of_sample(name, seed).images - x, axis=1) / np.linalg.norm(x, axis=1)
+    return relative_lengths(inverse_of_sample(name, seed).images - x, x)
 
 
 @measures("two-invertible-networks")
 def two_invertible_networks() -> Measurement:
     return Measurement(
         "distance of the recovered image from the test image over its length, median, the smaller of two networks'",
-        {seed: min(np.median(_recovery(name, seed)) for name in PAIR) for seed in seeds("fcnn5")},
-        {
-            "what": "the same for a map from 784 to 784 that is invertible by construction, float64; below the rule's "
+        per_seed(lambda seed: min(np.median(_recovery(name, seed)) for name in PAIR), "fcnn5"),
+        Control.same(
+            "the same for a map from 784 to 784 that is invertible by construction, float64; below the rule's "
             "bound it is rounding, and recorded as the bound",
-            "runs": {s: _to_bound("two-invertible-networks", there_and_back(s, torch.float64)[0]) for s in SEEDS},
-        },
+            per_seed(lambda s: _to_bound("two-invertible-networks", there_and_back(s, torch.float64)[0]), SEEDS),
+        ),
         {
             "quartiles": {
                 name: {seed: np.quantile(_recovery(name, seed), QUARTILES) for seed in seeds(name)} for name in PAIR
@@ -158,15 +155,15 @@ def two_invertible_networks() -> Measurement:
 
 @measures("outputs-backproject-easily")
 def outputs_backproject_easily() -> Measurement:
-    errors = {seed: inverse_of_sample("fcnn5", seed, "float32").forward_error for seed in seeds("fcnn5")}
+    errors = per_seed(lambda seed: inverse_of_sample("fcnn5", seed, "float32").forward_error, "fcnn5")
     return Measurement(
         "relative error of the output after the way back and forth, float32, median",
         {seed: np.median(values) for seed, values in errors.items()},
-        {
-            "what": "the round trip of a network that is invertible by construction, float32, median; below the rule's "
+        Control.same(
+            "the round trip of a network that is invertible by construction, float32, median; below the rule's "
             "bound it is rounding, and recorded as the bound",
-            "runs": {s: _to_bound("outputs-backproject-easily", there_and_back(s, torch.float32)[1]) for s in SEEDS},
-        },
+            per_seed(lambda s: _to_bound("outputs-backproject-easily", there_and_back(s, torch.float32)[1]), SEEDS),
+        ),
         {"quartiles": {seed: np.quantile(values, QUARTILES) for seed, values in errors.items()}},
         [*inputs("fcnn5"), *COUPLINGS],
     )
@@ -185,3 +182,25 @@ def there_and_back(seed: int, dtype: torch.dtype) -> tuple[np.ndarray, np.ndarra
     again = coordinates(model, back)
     pairs = (back, x), (np.hstack(again), np.hstack(outputs))
     return tuple(np.linalg.norm(a - b, axis=1) / np.linalg.norm(b, axis=1) for a, b in pairs)
+
+
+@measures("relu-needs-polytopes")
+def relu_needs_polytopes() -> Measurement:
+    found, networks = observation("whole-inverse"), (*whole_inverse.SMOOTH, whole_inverse.RELU)
+    assert whole_inverse.GOAL >= EXACT, "a walk that converged must count as found"
+
+    def walked(what):
+        return per_seed(lambda seed: found[f"walk, {STARTS[0]}, seed {seed}"][what], whole_inverse.SEEDS)
+
+    read = [checkpoint_path(name, seed) for name in networks for seed in whole_inverse.SEEDS]
+    named = (f"walk, {STARTS[0]}, seed 0", f"{whole_inverse.RESNET}, {STARTS[0]}, seed 0")  # in the chapter's text
+    return Measurement(
+        "share of test outputs that a walk over polytopes reaches",
+        walked("share found"),
+        Control.same(
+            "one pseudo-inverse of the affine map of the pattern that the walk starts in",
+            walked("share found by one pseudo-inverse"),
+        ),
+        {key: found[key] for key in named},
+        [observation_path("whole-inverse"), checkpoint_path(whole_inverse.RESNET, 0), *read],
+    )

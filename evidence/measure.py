@@ -5,7 +5,7 @@ Run from the root: `make results CLAIM=fcnn1-condition-number`, or `make results
 
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from evidence import (  # noqa: F401, each enters its measurements
@@ -17,18 +17,22 @@ from evidence import (  # noqa: F401, each enters its measurements
     inverse,
     spectrum,
     stability,
-    whole_inverse,
 )
 from evidence.common import MEASUREMENTS
 from vsbook.checks import BadInput, one_of
-from vsbook.ledger import Measurement, claims, record, verdict
+from vsbook.ledger import claims, record, verdict
 
 ROOT = Path(__file__).parent.parent
 
 
-def measurements() -> dict[str, Callable[[], Measurement]]:
+def measurements() -> dict[str, partial]:
     """The function that measures each claim, in the order of the claims; a claim without one is open."""
     return {claim_id: MEASUREMENTS[claim_id] for claim_id in claims() if claim_id in MEASUREMENTS}
+
+
+def script(measurement: partial) -> str:
+    """Where a measurement is written: file and function."""
+    return f"{measurement.func.__module__.replace('.', '/')}.py:{measurement.func.__name__}"
 
 
 def main(wanted: list[str]) -> int:
@@ -36,9 +40,9 @@ def main(wanted: list[str]) -> int:
     available = measurements()
     try:
         for number, claim_id in enumerate(wanted or available, start=1):
-            function = available[one_of(claim_id, available, "claim")]
+            measurement = available[one_of(claim_id, available, "claim")]
             started = time.perf_counter()
-            record(claim_id, function(), f"{function.__module__.replace('.', '/')}.py:{function.__name__}", ROOT)
+            record(claim_id, measurement(), script(measurement), ROOT)
             seconds = time.perf_counter() - started
             print(
                 f"[{number}/{len(wanted or available)}] {claim_id}: {verdict(claim_id)} ({seconds:.0f} s)", flush=True

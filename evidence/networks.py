@@ -13,6 +13,7 @@ from vsbook.networks.models import NETWORKS, create
 from vsbook.networks.training import PAPER, Recipe
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
+OBSERVATIONS = Path(__file__).parent / "observations"
 LARGEST_SHIFT = 3
 
 
@@ -64,12 +65,9 @@ def kernels_path(name: str, seed: int) -> Path:
     return ASSETS / "kernels" / f"{name}-seed{seed}.safetensors"
 
 
-def observations_path(name: str, seed: int) -> Path:
-    """What was measured on a whole ResNet18 at the end of its training, since the network itself doesn't ship."""
-    return Path(__file__).parent / "observations" / f"{name}-seed{seed}.json"
-
-
-LAYERS = Path(__file__).parent / "observations" / "resnet18-layers.json"  # all twenty convolutions of seed 0
+def observation_path(name: str) -> Path:
+    """What took long to compute, or needed a network that doesn't ship; `vsbook.ledger.observation` reads it."""
+    return OBSERVATIONS / f"{name}.json"
 
 
 def initial(name: str, seed: int) -> nn.Module:
@@ -95,6 +93,14 @@ def trained(name: str, seed: int) -> nn.Module:
     if VARIANTS[name].linear:
         model.selu1 = nn.Identity()
     return model.eval()  # a new part comes in training mode
+
+
+def rounded_to_half(model: nn.Module) -> None:
+    """Round the weights in place to half precision: so they ship, and so they are measured for every seed."""
+    with torch.no_grad():
+        for tensor in model.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half())
 
 
 def shift(images: np.ndarray, down: int, right: int) -> np.ndarray:

@@ -6,7 +6,18 @@ import numpy as np
 import scipy.stats
 import torch
 
-from evidence.common import AUTHORS, authors, inputs, measures, seeds, subspaces, weight
+from evidence.common import (
+    AUTHORS,
+    Control,
+    authors,
+    inputs,
+    measures,
+    over_seeds,
+    per_seed,
+    seeds,
+    subspaces,
+    weight,
+)
 from evidence.networks import initial, split_for, trained
 from vsbook.ledger import Measurement, claims, judge
 from vsbook.linalg.kernels import two_level_share
@@ -21,28 +32,14 @@ BLIND = np.ones(10) / np.sqrt(10)  # adding the same to all outputs changes no s
 DRAWS = 1000
 
 
-def _accuracy(name: str) -> Measurement:
-    test = mnist().test
-    return Measurement(
-        "test accuracy",
-        {seed: 100 * evaluate(trained(name, seed), test) for seed in seeds(name)},
-        {
-            "what": "the same networks before training",
-            "runs": {seed: 100 * evaluate(initial(name, seed), test) for seed in seeds(name)},
-        },
-        {},
-        inputs(name),
-    )
+@measures("fcnn1-test-accuracy", "fcnn1")
+@measures("fcnn5-test-accuracy", "fcnn5")
+def accuracy(name: str) -> Measurement:
+    def percent(network):
+        return per_seed(lambda seed: 100 * evaluate(network(name, seed), mnist().test), name)
 
-
-@measures("fcnn1-test-accuracy")
-def fcnn1_test_accuracy() -> Measurement:
-    return _accuracy("fcnn1")
-
-
-@measures("fcnn5-test-accuracy")
-def fcnn5_test_accuracy() -> Measurement:
-    return _accuracy("fcnn5")
+    control = Control.same("the same networks before training", percent(initial))
+    return Measurement("test accuracy", percent(trained), control, {}, inputs(name))
 
 
 def _first_weights(name: str, seed: int) -> np.ndarray:
@@ -91,16 +88,15 @@ def fcnn1_condition_number() -> Measurement:
         *(f"fcnn1-scale-{scale}" for scale in ("0", "0.25", "0.5", "2", "4")),
     ]
     variants += ["fcnn1-standardised", "fcnn1-centred"]
-    runs = {seed: subspaces("fcnn1", seed).condition_number for seed in seeds("fcnn1")}
-    controls = {seed: control(seed) for seed in runs}
+    runs = per_seed(lambda seed: subspaces("fcnn1", seed).condition_number, "fcnn1")
+    controls = per_seed(control, "fcnn1")
     printed = authors()["fcnn1_singular_values"]
     return Measurement(
         "first over last singular value",
         runs,
-        {
-            "what": "the last singular value replaced by the length of u'W before training, u = (1, ..., 1)/sqrt(10)",
-            "runs": controls,
-        },
+        Control.same(
+            "the last singular value replaced by the length of u'W before training, u = (1, ..., 1)/sqrt(10)", controls
+        ),
         {
             "authors": {"condition number": printed[0] / printed[-1], "singular values": printed},
             "artefact with one seed left out": sum(_without(seed, runs, controls) == "artefact" for seed in runs),
@@ -121,12 +117,8 @@ def signal_vectors_decrease() -> Measurement:
     null = share(sampled_spectra((10, 784), 1.0, DRAWS, np.random.default_rng(0)))
     return Measurement(
         "share of the first three of ten squared singular values",
-        {seed: float(share(subspaces("fcnn1", seed).singular_values)) for seed in seeds("fcnn1")},
-        {
-            "what": "random matrices of that shape, 1000 draws: mean, and 97.5 % quantile as the bound",
-            "mean": null.mean(),
-            "bound": np.quantile(null, 0.975),
-        },
+        per_seed(lambda seed: float(share(subspaces("fcnn1", seed).singular_values)), "fcnn1"),
+        Control.null("random matrices of that shape, 1000 draws: mean, and 97.5 % quantile as the bound", null),
         {},
         inputs("fcnn1"),
     )
@@ -141,17 +133,17 @@ def strength_is_importance() -> Measurement:
         without = [replace(test, images=test.images - np.outer(test.images @ v, v)) for v in basis.T]
         return [100 * (evaluate(model, test) - evaluate(model, images)) for images in without]
 
-    every = {seed: lost(seed) for seed in seeds("fcnn1")}
+    def correlation(values):
+        return float(scipy.stats.spearmanr(range(10, 0, -1), values).statistic)
+
+    every = per_seed(lost, "fcnn1")
     generator = np.random.default_rng(0)
     null = [scipy.stats.spearmanr(range(10), generator.permutation(10)).statistic for _ in range(10 * DRAWS)]
     return Measurement(
         "rank correlation of singular value and test accuracy lost without that signal vector",
-        {seed: float(scipy.stats.spearmanr(range(10, 0, -1), values).statistic) for seed, values in every.items()},
-        {
-            "what": "random orders, 10,000 draws: 97.5 % quantile as the bound",
-            "bound": np.quantile(null, 0.975),
-        },
-        {"percent of test accuracy lost, mean over seeds, by signal vector": np.mean(list(every.values()), axis=0)},
+        per_seed(lambda seed: correlation(every[seed]), every),
+        Control.bound("random orders, 10,000 draws: 97.5 % quantile as the bound", np.quantile(null, 0.975)),
+        {"percent of test accuracy lost, mean over seeds, by signal vector": over_seeds(every)},
         inputs("fcnn1"),
     )
 
@@ -162,17 +154,16 @@ def last_signal_vector_is_noise() -> Measurement:
         start = _blind_row(_first_weights("fcnn1", seed))
         return (subspaces("fcnn1", seed).row_space.T @ start / np.linalg.norm(start)) ** 2
 
-    every = {seed: shares(seed) for seed in seeds("fcnn1")}
-    law = energy_fraction_law(784, 1)
+    every = per_seed(shares, "fcnn1")
+    control = Control.null(
+        "a random direction: mean and 97.5 % quantile; the other nine signal vectors: mean over seeds",
+        energy_fraction_law(784, 1),
+        "quantile",
+    )
     return Measurement(
         "share of v_10's energy along u'W of the initial weights",
-        {seed: values[-1] for seed, values in every.items()},
-        {
-            "what": "a random direction: mean and 97.5 % quantile; the other nine signal vectors: mean over seeds",
-            "mean": law.mean(),
-            "quantile": law.ppf(0.975),
-            "others": np.mean([v[:-1] for v in every.values()], axis=0),
-        },
+        per_seed(lambda seed: every[seed][-1], every),
+        control | {"others": over_seeds(every)[:-1]},
         {},
         inputs("fcnn1"),
     )
@@ -195,14 +186,13 @@ def signal_vectors_are_binarized() -> Measurement:
     return Measurement(
         "share explained by two levels, signal vectors minus weights",
         runs,
+        Control.null(
+            "random rotations of the row space, 100 for each seed: mean, and 97.5 % quantile as the bound",
+            np.array(nulls),
+        ),
         {
-            "what": "random rotations of the row space, 100 for each seed: mean, and 97.5 % quantile as the bound",
-            "mean": np.mean(nulls),
-            "bound": np.quantile(nulls, 0.975),
-        },
-        {
-            "signal vectors": np.mean([two_level_share(subspaces("fcnn1", s).row_space.T) for s in runs], axis=0),
-            "weights": np.mean([two_level_share(weight("fcnn1", s)) for s in runs], axis=0),
+            "signal vectors": over_seeds(per_seed(lambda s: two_level_share(subspaces("fcnn1", s).row_space.T), runs)),
+            "weights": over_seeds(per_seed(lambda s: two_level_share(weight("fcnn1", s)), runs)),
         },
         inputs("fcnn1"),
     )
@@ -223,20 +213,16 @@ def signal_space_holds_image_content() -> Measurement:
     _, vectors = np.linalg.eigh(train.images.T.astype(np.float64) @ train.images)
     return Measurement(
         "share of the test images' energy in the row space",
-        {seed: held(subspaces("fcnn1", seed).row_space) for seed in seeds("fcnn1")},
-        {
-            "what": "random ten-dimensional subspaces, 1000 draws: mean, and 97.5 % quantile as the bound",
-            "mean": null.mean(),
-            "bound": np.quantile(null, 0.975),
-        },
+        per_seed(lambda seed: held(subspaces("fcnn1", seed).row_space), "fcnn1"),
+        Control.null("random ten-dimensional subspaces, 1000 draws: mean, and 97.5 % quantile as the bound", null),
         {
             "first ten principal directions of the training images (not centred)": held(vectors[:, -10:]),
             "span of the class averages": held(orthonormal(class_averages(train.images, train.labels))),
-            "row space before training": np.mean(
-                [held(orthonormal(_first_weights("fcnn1", s))) for s in seeds("fcnn1")]
+            "row space before training": over_seeds(
+                per_seed(lambda seed: held(orthonormal(_first_weights("fcnn1", seed))), "fcnn1")
             ),
-            "row space without the last signal vector": np.mean(
-                [held(subspaces("fcnn1", s).row_space[:, :-1]) for s in seeds("fcnn1")]
+            "row space without the last signal vector": over_seeds(
+                per_seed(lambda seed: held(subspaces("fcnn1", seed).row_space[:, :-1]), "fcnn1")
             ),
         },
         inputs("fcnn1"),
@@ -252,19 +238,23 @@ def _rejected_shares(model: torch.nn.Module, x: np.ndarray) -> dict[str, float]:
     return {name: float(energy.residual.sum() / energy.total.sum()) for name, energy in split.items()}
 
 
-def _information_lost(layers: slice | list[int], which: str) -> Measurement:
+@measures("information-lost-at-each-layer", slice(None), "the layers")
+@measures("information-lost-at-narrowing-layers", [0, 2, 3, 4], "the layers with fewer outputs than inputs")
+def information_lost(layers: slice | list[int], which: str) -> Measurement:
     x = mnist().test.images[:1000]  # one batch of `logits`: what the hooks see is the last one
-    after = {seed: list(_rejected_shares(trained("fcnn5", seed), x).values()) for seed in seeds("fcnn5")}
-    before = {seed: list(_rejected_shares(initial("fcnn5", seed), x).values()) for seed in seeds("fcnn5")}
     found = named_weights(trained("fcnn5", 0)).layers
 
-    def smallest(shares):
-        return {seed: np.array(values)[layers].min() for seed, values in shares.items()}
+    def rejected(network):
+        return per_seed(lambda seed: list(_rejected_shares(network("fcnn5", seed), x).values()), "fcnn5")
 
+    def smallest(shares):
+        return per_seed(lambda seed: np.array(shares[seed])[layers].min(), shares)
+
+    after, before = rejected(trained), rejected(initial)
     return Measurement(
         f"smallest share of the energy rejected, over {which}",
         smallest(after),
-        {"what": f"the same networks before training: smallest share over {which}", "runs": smallest(before)},
+        Control.same(f"the same networks before training: smallest share over {which}", smallest(before)),
         {
             "layers": list(found),
             "shapes": [layer.weight.shape for layer in found.values()],
@@ -274,13 +264,3 @@ def _information_lost(layers: slice | list[int], which: str) -> Measurement:
         },
         inputs("fcnn5"),
     )
-
-
-@measures("information-lost-at-each-layer")
-def information_lost_at_each_layer() -> Measurement:
-    return _information_lost(slice(None), "the layers")
-
-
-@measures("information-lost-at-narrowing-layers")
-def information_lost_at_narrowing_layers() -> Measurement:
-    return _information_lost([0, 2, 3, 4], "the layers with fewer outputs than inputs")

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.linalg
 
-from evidence.common import inputs, measures, seeds, subspaces
+from evidence.common import Control, inputs, measures, over_seeds, per_seed, subspaces
 from evidence.figure2 import RESNET, files, kernels
 from vsbook.ledger import Measurement
 from vsbook.linalg.subspaces import FourSubspaces
@@ -33,18 +33,21 @@ def vector_angle(A: np.ndarray, sd: float, seed: int) -> float:
 
 @measures("low-condition-number-is-stable")
 def low_condition_number_is_stable() -> Measurement:
-    def angle(seed, kappa):
-        return space_angle(with_condition(subspaces("fcnn1", seed), kappa), 1e-3 / 28, seed)
+    def angle(kappa):
+        return per_seed(
+            lambda seed: space_angle(with_condition(subspaces("fcnn1", seed), kappa), 1e-3 / 28, seed), "fcnn1"
+        )
 
-    angles = {kappa: {seed: angle(seed, kappa) for seed in seeds("fcnn1")} for kappa in (1.07, 7.22, 100.0)}
+    angles = {kappa: angle(kappa) for kappa in (1.07, 7.22, 100.0)}
+
+    def steeper(kappa):
+        return per_seed(lambda seed: angles[kappa][seed] / angles[1.07][seed], "fcnn1")
+
     return Measurement(
         "angle at condition number 100 over angle at 1.07",
-        {seed: angles[100.0][seed] / angles[1.07][seed] for seed in seeds("fcnn1")},
-        {
-            "what": "the same at condition number 7.22 over 1.07",
-            "runs": {seed: angles[7.22][seed] / angles[1.07][seed] for seed in seeds("fcnn1")},
-        },
-        {"mean angle in degrees": {str(kappa): np.degrees(np.mean(list(a.values()))) for kappa, a in angles.items()}},
+        steeper(100.0),
+        Control.same("the same at condition number 7.22 over 1.07", steeper(7.22)),
+        {"mean angle in degrees": {str(kappa): np.degrees(over_seeds(a)) for kappa, a in angles.items()}},
         inputs("fcnn1"),
     )
 
@@ -57,14 +60,14 @@ def low_condition_number_keeps_signal_vectors() -> Measurement:
         steep = scale * with_condition(FourSubspaces.of(A), 7.22)
         return vector_angle(A, sd, seed), vector_angle(steep, sd, seed)
 
-    every = {seed: angles(seed) for seed in seeds(RESNET)}
+    every = per_seed(angles, RESNET)
     return Measurement(
         "angle at the layer's own condition number over angle at 7.22",
         {seed: own / steep for seed, (own, steep) in every.items()},
-        {
-            "what": "mean angle in degrees at condition number 7.22",
-            "runs": {s: np.degrees(b) for s, (_, b) in every.items()},
-        },
-        {"mean angle in degrees": {"own": np.degrees([a for a, _ in every.values()])}},
+        Control.same(
+            "mean angle in degrees at condition number 7.22",
+            {seed: np.degrees(steep) for seed, (_, steep) in every.items()},
+        ),
+        {"mean angle in degrees": {"own": np.degrees([own for own, _ in every.values()])}},
         files(RESNET),
     )

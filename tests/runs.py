@@ -49,3 +49,13 @@ def header_in(path):
 def headed(header):
     """The metadata that bears that header."""
     return {"vsbook": json.dumps(header)}
+
+
+def rough(network, seed=0):
+    """A network far from its start: every trainable weight moved at random, so that no coupling is the identity."""
+    model, generator = create(network, seed), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter += 0.03 * torch.randn(parameter.shape, generator=generator)
+    return model

@@ -110,13 +110,14 @@ def test_key_follows_text_imports_and_pins(small):
 
 def test_key_follows_the_ledger_only_where_it_is_read(small):
     (small.root / "vsbook" / "ledger.py").write_text("")
-    results = small.root / "evidence" / "results"
-    results.mkdir(parents=True)
-    for source, depends in (("import vsbook.ledger", True), ("import vsbook.low", False)):
-        write_chapter(small, code(source))
-        before = execution_key(small, "one")
-        (results / f"{depends}.json").write_text("{}")
-        assert (execution_key(small, "one") != before) is depends
+    for folder in ("results", "observations"):
+        files = small.root / "evidence" / folder
+        files.mkdir(parents=True)
+        for source, depends in (("import vsbook.ledger", True), ("import vsbook.low", False)):
+            write_chapter(small, code(source))
+            before = execution_key(small, "one")
+            (files / f"{depends}.json").write_text("{}")
+            assert (execution_key(small, "one") != before) is depends
 
 
 def test_imports_are_found_in_options_functions_and_lists(small):

@@ -119,17 +119,22 @@ def test_measured_and_measurable_are_the_same_claims():
     assert {path.stem for path in (ROOT / "evidence" / "results").glob("*.json")} == set(MEASURED)
 
 
-def test_what_is_entered_as_a_measurement_is_one_of_a_claim_that_bears_its_name():
-    assert set(common.MEASUREMENTS) <= set(CLAIMS)
-    for claim_id, function in common.MEASUREMENTS.items():
-        assert function.__name__ == claim_id.replace("-", "_") and function.__annotations__["return"] is Measurement
+@pytest.mark.parametrize("claim_id", common.MEASUREMENTS)
+def test_a_measurement_is_one_of_a_claim_and_found_by_its_id(claim_id):
+    """Where it is recorded to stand, and there alone."""
+    assert claim_id in CLAIMS
+    entered = f'\n@measures("{claim_id}"'
+    scripts = [path for path in (ROOT / "evidence").rglob("*.py") if entered in path.read_text(encoding="utf-8")]
+    assert [str(path.relative_to(ROOT)) for path in scripts] == [result(claim_id)["script"].partition(":")[0]]
 
 
 def test_no_function_of_a_measurement_is_left_out():
-    for script in {sys.modules[function.__module__] for function in MEASUREMENTS.values()}:
+    entered = {measurement.func for measurement in MEASUREMENTS.values()}
+    assert all(function.__annotations__["return"] is Measurement for function in entered)
+    for script in {sys.modules[function.__module__] for function in entered}:
         public = {name: f for name, f in vars(script).items() if not name.startswith("_")}
         own = {f for f in public.values() if getattr(f, "__annotations__", {}).get("return") is Measurement}
-        assert {f for f in own if f.__module__ == script.__name__} <= set(MEASUREMENTS.values())
+        assert {f for f in own if f.__module__ == script.__name__} <= entered
 
 
 @pytest.mark.parametrize("claim_id", MEASURED)

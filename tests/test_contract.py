@@ -114,7 +114,7 @@ def test_a_wing_offers_what_its_rooms_make_public(wing):
 # Rooms, and names in rooms, that serve other rooms alone.
 INSIDE = {"bounded", "lengths", "relaxations", "as_box", "error_bounds"}
 INSIDE |= {"hooked", "as_tensor", "in_mode", "refuse_moods", "refuse_training", "type_in_eval_mode"}
-INSIDE |= {"packed", "read_tensors", "save_kernels", "shareable"}
+INSIDE |= {"packed", "read_tensors", "resume", "save_kernels", "shareable", "suspend"}
 INSIDE |= {"as_targets", "descend", "differentiable", "finite_arrays"}
 
 
@@ -156,8 +156,8 @@ NO_EXAMPLE = {
     "polytopes.check_infeasible": "needs a certificate",
     "polytopes.invert_in_pattern": "needs a pattern of a trained network",
     "relaxations.relaxed_output": "a step inside `reach`; test_reachability has it",
-    "__main__.main": "it ends the process; test_doors runs it",
-    "cli.main": "it ends the process; test_doors runs it",
+    "__main__.main": "it ends the process; test_command_line runs it",
+    "cli.main": "it ends the process; test_command_line runs it",
     "ledger.judge": "takes a whole claim; test_ledger has its rules one by one",
     "ledger.measured": "its text changes with the results",
     "ledger.paper_map": "its text is the whole map",
@@ -171,6 +171,8 @@ NO_EXAMPLE = {
     "checkpoints.read_tensors": "it reads a file; `checkpoints.load` shows it",
     "checkpoints.save_checkpoint": "it writes a file",
     "checkpoints.save_kernels": "it writes a file",
+    "training.resume": "it reads a file that `suspend` wrote; test_fitting and test_surveys have both",
+    "training.suspend": "it writes a file",
     "training.provenance": "needs a trained network; test_checkpoints has it",
 }
 

@@ -1,15 +1,14 @@
 """What was observed of ResNet18 for Fig. 3, in parts again for the network that ships; and the rules' arithmetic."""
 
-import json
-
 import numpy as np
 import pytest
 
 from evidence import figure3
-from evidence.observe_inputs import CODE_READING, COMMON, PAPER_READING, figure3_path, noise, observe
+from evidence.observe.figure3 import CODE_READING, COMMON, PAPER_READING, file_name, noise, observe
 from vsbook.inversion.ideal import distances_to
 from vsbook.inversion.input_training import Descent, train_input
 from vsbook.inversion.training_mode import copies_in_training_mode
+from vsbook.ledger import observation
 from vsbook.networks.checkpoints import load
 from vsbook.networks.data import Images, class_averages, mnist_split
 from vsbook.networks.models import create
@@ -23,7 +22,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def observed():
-    return json.loads(figure3_path(0).read_text())
+    return observation(file_name(0))
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +69,7 @@ def test_training_mode_again(network, observed, train):
 
 def test_every_seed_was_observed_alike(observed):
     for seed in COMMON:
-        found = json.loads(figure3_path(seed).read_text())
+        found = observation(file_name(seed))
         assert found.keys() == observed.keys()
         for reading in (PAPER_READING, CODE_READING):
             assert found[reading].keys() == observed[reading].keys()
@@ -80,7 +79,7 @@ def test_every_seed_was_observed_alike(observed):
 def test_a_small_network_is_observed_with_all_that_the_claims_ask(monkeypatch, train):
     """On a few images: nothing of it is a result."""
     few = Images(train.images[:500], train.labels[:500])
-    monkeypatch.setattr("evidence.observe_inputs.mnist_split", lambda _: type("Split", (), {"train": few}))
+    monkeypatch.setattr("evidence.observe.figure3.mnist_split", lambda _: type("Split", (), {"train": few}))
     model = create("fcnn1", 5).eval()
     found = observe(model, 1)[PAPER_READING]
     for name in ("avg-img", "min-img", "avg-min-img", "noise"):

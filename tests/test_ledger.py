@@ -128,7 +128,8 @@ def test_two_seeds_are_too_few(rule):
 def test_what_is_recorded_can_be_read_again(tmp_path, monkeypatch):
     """A measurement on its way to the file and back, with its verdict; the file is written whole or not at all."""
     (tmp_path / "input").write_bytes(b"abc")
-    (tmp_path / "results").mkdir()
+    for folder in ("results", "observations"):
+        (tmp_path / folder).mkdir()
     shutil.copy(ROOT / "evidence" / "claims.toml", tmp_path)
     monkeypatch.setattr(ledger, "PLACES", (tmp_path,))
     runs = {0: np.float64(7.1), 1: 7.2, 2: 7.4}
@@ -143,7 +144,7 @@ def test_what_is_recorded_can_be_read_again(tmp_path, monkeypatch):
     assert ledger.measured("fcnn1-condition-number") == "7.23 ± 0.15 (3 seeds)"
 
 
-@pytest.mark.parametrize("kept", [[], ["claims.toml"], ["results"]], ids=["nothing", "claims", "results"])
+@pytest.mark.parametrize("kept", [(), ("claims.toml",), ("results", "observations")], ids=["nothing", "claims", "rest"])
 def test_a_package_without_its_evidence_says_so_when_asked(tmp_path, kept):
     """The import is silent, and a ledger of which a half is missing is none: its claims would all be open."""
     (tmp_path / "vsbook").mkdir()
@@ -157,7 +158,9 @@ def test_a_package_without_its_evidence_says_so_when_asked(tmp_path, kept):
         "from vsbook import ledger\ntry: ledger.verdict('bias-absorbed')\nexcept ledger.BadInput as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", ask], cwd=tmp_path, env={}, capture_output=True, text=True)
-    assert re.fullmatch(r"the ledger: expected claims.toml and results/ in .*, found none; install .*\n", done.stdout)
+    assert re.fullmatch(
+        r"the ledger: expected claims.toml, results, observations in .*, found none; install .*\n", done.stdout
+    )
     assert done.stderr == ""
 
 

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from evidence import observe, reachable
-from evidence.networks import LAYERS, VARIANTS, initial, observations_path, recipe, split_for, trained
+from evidence.networks import VARIANTS, initial, recipe, split_for, trained
+from evidence.observe import reachable, resnet18
 from vsbook.inversion.certificates import check_certificate
 from vsbook.inversion.chains import Chain
+from vsbook.inversion.ideal import ideal_outputs
 from vsbook.inversion.reachability import reach
+from vsbook.ledger import observation
 from vsbook.linalg.kernels import flattened_kernels
 from vsbook.linalg.nullmodel import holm
 from vsbook.linalg.subspaces import FourSubspaces
@@ -31,7 +33,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def observed():
-    return json.loads(observations_path("resnet18", 0).read_text())
+    return observation("resnet18-seed0")
 
 
 def test_accuracy_of_the_network_that_ships(network, observed):
@@ -41,7 +43,7 @@ def test_accuracy_of_the_network_that_ships(network, observed):
 
 def test_the_split_drawn_anew_was_mostly_trained_on():
     """5/6 of it, within 5 deviations: 10,000 images drawn of 60,000, of which 50,000 were trained on."""
-    train, anew = mnist_split(0).train.images, mnist_split(observe.ANEW).validation.images
+    train, anew = mnist_split(0).train.images, mnist_split(resnet18.ANEW).validation.images
     trained_on = {image.tobytes() for image in train}
     share = np.mean([image.tobytes() in trained_on for image in anew])
     assert share == pytest.approx(5 / 6, abs=5 * np.sqrt(5 / 36 / 10_000))
@@ -50,32 +52,32 @@ def test_the_split_drawn_anew_was_mostly_trained_on():
 def test_training_mode_leaves_the_network_as_it_was(network):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     few = mnist().test.images[:64]
-    observe.training_mode_accuracy(network, type(mnist().test)(few, mnist().test.labels[:64]))
+    resnet18.training_mode_accuracy(network, type(mnist().test)(few, mnist().test.labels[:64]))
     assert not network.training
     assert all((tensor == before[name]).all() for name, tensor in network.state_dict().items())
 
 
 def test_changes_without_a_signal_kernel(network, observed):
     """The strongest and the weakest again; the direction that was taken out has no response left."""
-    images = mnist().test.images[: observe.SAMPLE]
+    images = mnist().test.images[: resnet18.SAMPLE]
     rows = flattened_kernels(named_weights(network)[LAYER].weight)
     ends = FourSubspaces.of(rows).Vh[[0, -1]]
-    again = observe.changes(network, LAYER, ends, images)
+    again = resnet18.changes(network, LAYER, ends, images)
     recorded = observed["change without each signal kernel"]
     np.testing.assert_allclose(again, [recorded[0], recorded[-1]], rtol=1e-3)
-    without = flattened_kernels(named_weights(observe.without(network, LAYER, ends[0]))[LAYER].weight)
+    without = flattened_kernels(named_weights(resnet18.without(network, LAYER, ends[0]))[LAYER].weight)
     assert np.abs(without @ ends[0]).max() < 1e-7
     np.testing.assert_allclose(without @ ends[1], rows @ ends[1], atol=1e-6)
 
 
 def test_condition_number_of_the_convolution(network, observed):
     recorded = observed["condition number of the convolution"]["after"]
-    assert observe.of_maps(network, LAYER) == pytest.approx(recorded, rel=1e-6)
+    assert resnet18.of_maps(network, LAYER) == pytest.approx(recorded, rel=1e-6)
 
 
 def test_spectra_of_all_layers_before_and_after(network, observed):
     for when, model in (("before", initial("resnet18", 0)), ("after", network)):
-        again = observe.spectra(model)
+        again = resnet18.spectra(model)
         assert again.keys() == observed["singular values"][when].keys()
         assert len(again) == 20
         for name, values in again.items():
@@ -84,9 +86,9 @@ def test_spectra_of_all_layers_before_and_after(network, observed):
 
 def test_the_table_of_layers(network):
     """The first row again, drawn as then; and the adjusted p-values follow from the others."""
-    rows = json.loads(LAYERS.read_text())
+    rows = observation("resnet18-layers")
     before, after = (named_weights(m)["conv1"].weight for m in (initial("resnet18", 0), network))
-    again = json.loads(json.dumps(observe.observe_layer("conv1", before, after, np.random.default_rng([0, 0]))))
+    again = json.loads(json.dumps(resnet18.observe_layer("conv1", before, after, np.random.default_rng([0, 0]))))
     again["p adjusted"] = rows[0]["p adjusted"]
     assert again.keys() == rows[0].keys()
     assert again["p"] == rows[0]["p"]
@@ -104,7 +106,7 @@ def test_the_table_of_layers(network):
         adjusted = holm([row["p"][stage] for row in rows])
         np.testing.assert_allclose([row["p adjusted"][stage] for row in rows], adjusted, rtol=1e-12)
         assert again["condition number"][stage] == pytest.approx(rows[0]["condition number"][stage], rel=1e-6)
-    assert len(rows) / 0.05 < observe.SHUFFLES + 1  # or no p-value could be small enough for Holm
+    assert len(rows) / 0.05 < resnet18.SHUFFLES + 1  # or no p-value could be small enough for Holm
 
 
 @pytest.mark.parametrize(("run", "seed"), [(run, seed) for run, seeds in RUNS.items() for seed in range(seeds)])
@@ -142,10 +144,10 @@ def test_the_control_differs_in_the_start_of_one_layer_and_in_its_epochs():
 @pytest.mark.parametrize(("name", "seed"), [("fcnn1", 1), ("fcnn5_tanh", 2)])
 def test_the_survey_of_reachable_outputs_repeats(name, seed):
     """Three ideal outputs again, of another seed than the one that ships, with proofs that the checker takes."""
-    entry = json.loads(reachable.OBSERVATIONS.read_text())[f"{name}-{seed}"]["paper"]
+    entry = observation("reachable")[f"{name}-{seed}"]["paper"]
     split, chain = mnist_split(seed), Chain.of(trained(name, seed))
     outputs = logits(trained(name, seed), split.train.images).numpy().astype(np.float64)
-    targets = reachable.ideal_outputs(outputs)["paper"][:3]
+    targets = ideal_outputs(outputs, reachable.ORIGINS["paper"])[:3]
     for label, box in reachable.BOXES.items():
         found = reach(chain, targets, box, atol=reachable.TOLERANCE)
         assert [answer.answer for answer in found] == entry[label]["each"][:3]
@@ -156,7 +158,7 @@ def test_the_survey_of_reachable_outputs_repeats(name, seed):
 
 def test_the_survey_proves_what_it_says():
     """Each yes lies in its box and within the tolerance, each no has a proof that stands."""
-    for entry in json.loads(reachable.OBSERVATIONS.read_text()).values():
+    for entry in observation("reachable").values():
         for found in (entry[wanted][label] for wanted in ("paper", "code", "real", "far") for label in reachable.BOXES):
             assert found["certificates that stand"] == found["answers"].get("no", 0)
             assert found["images in the box"] == found["answers"].get("yes", 0)

@@ -242,3 +242,47 @@ def test_without_ipywidgets_an_alt_text_says_what_to_install(monkeypatch):
     with pytest.raises(BadInput, match=r"pip install ipywidgets$"):
         plots.with_alt(plt.figure(), "nothing")
     plt.close("all")
+
+
+def test_pictures_of_what_is_right():
+    """The doors of `plots` are open, and what is drawn is what came."""
+    figure, axes = plt.subplots(2, 3)
+    rows = {"ink": np.ones((3, 9)), "signed": -np.eye(9)[:3]}
+    assert plots.draw_image_rows(rows, axes, ["a", "b", "c"]) is axes
+    np.testing.assert_array_equal(axes[1, 2].images[0].get_array(), -np.eye(9)[2].reshape(3, 3))
+    assert axes[1, 2].images[0].get_clim() == (-1, 1)
+    assert axes[0, 0].images[0].get_clim() == (0, 1)
+    ax = figure.add_subplot()
+    assert plots.draw_image(np.zeros(4), ax) is ax
+    assert plots.draw_image(np.eye(28), ax) is ax
+    figure.canvas.draw()
+    plt.close("all")
+    ax = plots.draw_spectra({"s": [3.0, 2.0]}, plt.figure().add_subplot())
+    assert ax.lines[0].get_xydata().tolist() == [[1, 3], [2, 2]]
+    ax = plots.draw_bars(["a", "b"], {"x": [1, 2], "y": [3, 4]}, plt.figure().add_subplot(), "y", {"limit": 2.5})
+    assert [bar.get_height() for bar in ax.patches] == [1, 2, 3, 4]
+    texts = [
+        t.get_text()
+        for t in plots.draw_big_picture(FourSubspaces.of([[1.0, 2, 3], [4, 5, 6]]), plt.figure().add_subplot()).texts
+    ]
+    assert [t.split()[-1] for t in texts if "dim" in t] == ["2", "1", "2", "0"]
+    plt.close("all")
+
+
+def test_a_null_shows_its_values_and_each_name_once():
+    ax = plots.draw_null(np.arange(100.0), {"one": [3.0], "seeds": [1.0, 2.0]}, plt.figure().add_subplot(), "x")
+    assert [line.get_xdata()[0] for line in ax.lines] == [3.0, 1.0, 2.0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "seeds"]
+
+
+def test_column_pairs_keep_lengths_and_angles():
+    """The first column to the right; the second has its length, and its inner product with the first."""
+    pairs = np.random.default_rng(0).standard_normal((5, 7, 2))
+    first, second = plots.draw_column_pairs(pairs, plt.figure().add_subplot()).collections
+    tips = np.stack([first.U, first.V], axis=1), np.stack([second.U, second.V], axis=1)
+    np.testing.assert_allclose(tips[0][:, 1], 0, atol=1e-12)
+    for k in (0, 1):
+        np.testing.assert_allclose(np.linalg.norm(tips[k], axis=1), np.linalg.norm(pairs[:, :, k], axis=1))
+    np.testing.assert_allclose((tips[0] * tips[1]).sum(axis=1), (pairs[:, :, 0] * pairs[:, :, 1]).sum(axis=1))
+    assert (tips[0][:, 0] > 0).all()
+    assert (tips[1][:, 1] > 0).all()

@@ -71,8 +71,7 @@ def test_inputs_are_the_files_as_they_stand(claim_id):
 def test_the_script_is_there(claim_id):
     file, _, function = result(claim_id)["script"].partition(":")
     module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
-    assert function == claim_id.replace("-", "_")
-    assert callable(getattr(module, function))
+    assert getattr(module, function) is MEASUREMENTS[claim_id].func
 
 
 def test_the_checkpoints_are_those_of_the_variants_and_all_are_used():

@@ -178,6 +178,8 @@ def test_the_wheel_has_the_package_and_the_evidence_alone(wheel):
     }
     assert {"vsbook/py.typed", "vsbook/evidence/claims.toml"} <= set(names)
     assert sum(name.startswith("vsbook/evidence/results/") for name in names) == sum(1 for c in claims() if result(c))
+    observations = {f"vsbook/{path.relative_to(ROOT)}" for path in (ROOT / "evidence" / "observations").iterdir()}
+    assert {name for name in names if name.startswith("vsbook/evidence/observations/")} == observations
 
 
 # the page that an index shows

@@ -24,9 +24,9 @@ def execution_key(project: Project, name: str) -> str:
 
 
 def evidence_files(project: Project) -> list[Path]:
-    """The claims and the results that the pages read."""
+    """The claims, the results and the observations that the pages read."""
     evidence = project.root / "evidence"
-    return [*evidence.glob("claims.toml"), *files_under(evidence / "results")]
+    return [*evidence.glob("claims.toml"), *files_under(evidence / "results", evidence / "observations")]
 
 
 def package_files(project: Project, text: Path) -> set[Path]:

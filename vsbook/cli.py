@@ -45,7 +45,8 @@ def train(
     if network in ("invertible", "invertible_toy"):
         raise BadInput(
             f"network: expected one of {', '.join(PAPERS)}, got {network!r}, which the paper's recipe doesn't train; "
-            f"vsbook.networks.load({network!r}) has it trained, and evidence/invertible.py in the repository its recipe"
+            f"vsbook.networks.load({network!r}) has it trained, and in the repository evidence/train/invertible.py "
+            "its recipe"
         )
     one_of(network, PAPERS, "network")
     from dataclasses import replace

@@ -1,7 +1,8 @@
 """The ledger: each checkable claim of the paper, what was measured, and the verdict by a rule.
 
-`evidence/claims.toml` holds the claims and their rules; `evidence/results/<id>.json` the measurements. A claim
-without a measurement is open. Everything that shows a number (pages, tests, README) reads these files.
+`evidence/claims.toml` holds the claims and their rules; `evidence/results/<id>.json` the measurements, and
+`evidence/observations/<name>.json` what some of them rest on. A claim without a measurement is open. Everything that
+shows a number (pages, tests, README) reads these files.
 """
 
 import functools
@@ -28,6 +29,7 @@ __all__ = [
     "claims",
     "judge",
     "measured",
+    "observation",
     "paper_map",
     "prediction_interval",
     "record",
@@ -39,6 +41,7 @@ __all__ = [
 VERDICTS = ("reproduced", "not reproduced", "artefact", "open")
 HERE = Path(__file__).parent
 # inside a wheel the evidence travels in the package, in a checkout it stands beside it
+PARTS = ("claims.toml", "results", "observations")
 PLACES = (HERE / "evidence", HERE.parent / "evidence")
 
 
@@ -91,10 +94,10 @@ class Measurement:
 
 def _evidence() -> Path:
     """The folder of the evidence, or `BadInput` where neither place has it."""
-    found = [folder for folder in PLACES if (folder / "claims.toml").is_file() and (folder / "results").is_dir()]
+    found = [folder for folder in PLACES if all((folder / part).exists() for part in PARTS)]
     if not found:
         raise BadInput(
-            f"the ledger: expected claims.toml and results/ in {' or '.join(map(str, PLACES))}, found none; "
+            f"the ledger: expected {', '.join(PARTS)} in {' or '.join(map(str, PLACES))}, found none; "
             "install vsbook again, or use a whole checkout of its repository"
         )
     return found[0]
@@ -128,6 +131,22 @@ def result(claim_id: str) -> dict | None:
     one_of(claim_id, claims(), "claim")
     path = _evidence() / "results" / f"{claim_id}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def observation(name: str) -> dict | list:
+    """What was written down of a network while it was whole, or took long to compute, as it is on file.
+
+    A result names among its `inputs` the observations that it rests on.
+
+    Raises:
+        BadInput: for an unknown name.
+
+    >>> len(observation("resnet18-layers"))  # convolutions
+    20
+    """
+    folder = _evidence() / "observations"
+    one_of(name, sorted(path.stem for path in folder.glob("*.json")), "observation")
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def verdict(claim_id: str) -> str:

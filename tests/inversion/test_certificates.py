@@ -16,14 +16,12 @@ from hypothesis.extra.numpy import arrays
 
 from tests.chains_zoo import ACTIVATIONS, chain_of_any_scale, random_chain
 from tests.oracles import outputs_in_decimals
-from vsbook.checks import BadInput
 from vsbook.inversion.certificates import (
     OutOfRange,
     Separation,
     _before,
     _largest,
     _pulled_back,
-    as_box,
     check_certificate,
     error_bounds,
 )
@@ -294,32 +292,3 @@ def test_no_huge_multipliers_prove_that_a_reached_output_is_not(first, last, see
     vectors = [generator.choice([-1.0, 0.0, 1.0], len(step.bias)) * generator.choice([1, size]) for step in chain.steps]
     for distance in (1e-6 * np.abs(output).max() + 1e-6, 1.7e308):
         assert check_certificate(chain, output, separation(distance, *vectors), box) is False
-
-
-@pytest.mark.parametrize(
-    ("box", "words"),
-    [
-        ((1, 0), "low below high"),
-        ((0, 0), "low below high"),
-        ((0, np.nan), "NaN"),
-        ((0,), "two numbers"),
-        (([0, 0, 0], 1), "vectors of 2"),
-        (3, "two numbers"),
-        ("ab", "two numbers"),
-    ],
-)
-def test_a_box_that_is_none(box, words):
-    with pytest.raises(BadInput, match=words):
-        as_box(box, 2)
-    with pytest.raises(BadInput):
-        check_certificate(layer([[1, 2]]), [1.0], separation(0.0, [1]), box)
-
-
-def test_a_target_of_another_length():
-    with pytest.raises(BadInput, match="last axis of 1"):
-        check_certificate(layer([[1, 2]]), [1.0, 2.0], separation(0.0, [1]))
-
-
-def test_targets_come_one_at_a_time():
-    with pytest.raises(BadInput, match="one vector"):
-        check_certificate(layer([[1, 2]]), [[3.0]], separation(0.0, [1]))

@@ -295,18 +295,3 @@ def test_weights_that_are_not_finite(which, value):
     getattr(model.layer3, which).data.view(-1)[5] = value
     with pytest.raises(BadInput, match=r"^layer 'layer3': expected finite weights"):
         Chain.of(model)
-
-
-@pytest.mark.parametrize("part", ["", "selu1", "layer5", "flatten"])
-def test_training_mode_is_refused_and_kept(part):
-    model = create("fcnn5", 0).eval()
-    model.get_submodule(part).training = True
-    with pytest.raises(BadInput, match=r"^model: expected a network in eval mode, got one in training mode \(.*\);"):
-        Chain.of(model)
-    assert [name for name, module in model.named_modules() if module.training] == [part]
-
-
-@pytest.mark.parametrize("what", [None, "fcnn5", nn.Linear, np.eye(3), {"a": 1}], ids=repr)
-def test_no_network(what):
-    with pytest.raises(BadInput, match=r"^model: expected an object of torch's Module, got"):
-        Chain.of(what)

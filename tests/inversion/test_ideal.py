@@ -311,37 +311,6 @@ def test_images_that_are_not_finite_are_refused(bad):
     assert_same_state(before, state(model))
 
 
-def test_shapes_and_labels_that_do_not_fit_are_refused():
-    model, data = dense(), sample()
-    outputs = output_statistics(model, data.images, progress=False)
-    few = Images(data.images[data.labels != 4], data.labels[data.labels != 4])
-    fewer = output_statistics(model, few.images, progress=False)
-    three = nn.Linear(PIXELS, 3).double().eval()
-    cases = {
-        "images: expected .* as the network takes them": lambda: output_statistics(
-            model, np.ones((2, 5)), progress=False
-        ),
-        "images: expected": lambda: output_statistics(model, np.ones((0, PIXELS)), progress=False),
-        "model: expected a network with weights": lambda: output_statistics(nn.Flatten().eval(), data.images),
-        "model: expected one row of outputs": lambda: output_statistics(
-            nn.Conv1d(1, 1, 1).eval(), np.ones((2, 1, 4)), progress=False
-        ),
-        r"labels: expected every digit 0 to 9, none of \[4\]": lambda: ideal_starts(model, few, fewer, "own minima"),
-        "outputs: expected one row for each image": lambda: ideal_starts(model, few, outputs, "own minima"),
-        "outputs: expected one for each of ten digits, got 3": lambda: ideal_starts(
-            three, data, output_statistics(three, data.images, progress=False), "own minima"
-        ),
-        "reading: expected one of own minima, one minimum": lambda: ideal_starts(model, data, outputs, "paper"),
-        "targets: expected one row": lambda: distances_to(model, np.zeros((2, 9)), data.images[:2]),
-        "targets: expected finite": lambda: distances_to(model, np.full((2, 10), np.nan), data.images[:2]),
-        "outputs: expected .N, n., one vector a row": lambda: ideal_outputs([1.0, 2.0], "own minima"),
-        "outputs: expected an object": lambda: ideal_starts(model, data, outputs.values, "own minima"),
-    }
-    for message, door in cases.items():
-        with pytest.raises(BadInput, match=message):
-            door()
-
-
 def test_outputs_may_be_made_by_hand():
     """Without what happened on the way to them, two recipes are left out."""
     model, data = dense(), sample()

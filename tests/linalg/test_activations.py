@@ -235,34 +235,3 @@ def test_arrays_keep_their_shape_and_are_not_touched(name):
     x = np.array([0.5, 0.25])
     f(x)[:] = f.inverse(x).values[:] = 7.0
     assert x.tolist() == [0.5, 0.25], "what comes out shares no memory with what went in"
-
-
-@pytest.mark.parametrize("what", [[], np.ones((0, 3)), [np.nan], [np.inf], "1", None, [1j], [True]], ids=repr)
-@pytest.mark.parametrize("name", PAIRS)
-def test_no_numbers(name, what):
-    f = PAIRS[name][0]
-    for door, argument in ((f, "x"), (f.derivative, "x"), (f.inverse, "y")):
-        with pytest.raises(BadInput, match=f"^{argument}: expected .*; "):
-            door(what)
-
-
-@pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), "1", None, True, [1.0]], ids=repr)
-def test_parameters(value):
-    for make, name in ((elu, "alpha"), (leaky_relu, "slope"), (softplus, "beta")):
-        with pytest.raises(BadInput, match=f"^{name}: expected a .*number .*; "):
-            make(value)
-    with pytest.raises(BadInput, match=r"^scale: expected a .*number .*; "):
-        elu(1.0, value)
-
-
-@pytest.mark.parametrize("size", [1e-200, 1e200])
-def test_a_range_that_float64_does_not_hold(size):
-    with pytest.raises(BadInput, match=r"^scale \* alpha: expected a"):
-        elu(size, size)
-
-
-def test_relu_refuses_to_invert():
-    with pytest.raises(
-        BadInput, match=r"^activation: expected one with an inverse, got ReLU; invert inside one pattern, by"
-    ):
-        relu().inverse([1.0])

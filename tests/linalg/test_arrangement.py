@@ -11,7 +11,6 @@ import pytest
 import scipy.stats
 
 from tests.oracles import NOISE
-from vsbook.checks import BadInput
 from vsbook.linalg.arrangement import spectrum_tests
 from vsbook.linalg.nullmodel import STATISTICS, holm, shuffled_spectra, spectrum_test, sphericity
 
@@ -243,28 +242,6 @@ def test_half_precision_is_tested_by_its_numbers():
     half, double = results([A], 9)[0], results([A.astype(np.float64)], 9)[0]
     np.testing.assert_array_equal(half.null, double.null)
     assert half.observed == double.observed
-
-
-@pytest.mark.parametrize(
-    ("matrices", "said"),
-    [
-        ([np.eye(2)], "a dictionary by name, got list"),
-        (np.eye(2), "a dictionary by name, got ndarray"),
-        ({"good": np.eye(2), "bad": np.full((2, 2), np.nan)}, "matrix 'bad': expected finite"),
-        ({"bias": np.ones(3)}, "matrix 'bias': expected a matrix"),
-    ],
-    ids=["list", "array", "NaN", "vector"],
-)
-def test_bad_input_is_named(matrices, said):
-    with pytest.raises(BadInput, match=re.escape(said)) as error:
-        spectrum_tests(matrices, 2, np.random.default_rng(0), progress=False)
-    assert ";" in str(error.value)
-
-
-@pytest.mark.parametrize(("draws", "statistic"), [(0, "sphericity"), (1.5, "sphericity"), (2, "mean")])
-def test_settings_are_checked_also_where_nothing_is_tested(draws, statistic):
-    with pytest.raises(BadInput):
-        spectrum_tests({}, draws, np.random.default_rng(0), statistic, progress=False)
 
 
 def test_a_bar_is_shown_or_not(capsys):

@@ -368,15 +368,3 @@ def test_missing_kernels_are_refused(one_run):
     one_run[0].unlink()
     with pytest.raises(BadInput, match="found nothing"):
         load_kernels("resnet18", 0)
-
-
-@pytest.mark.parametrize(("run", "seed"), [("resnet18", 3), ("resnet18-small-start", 3), ("resnet18", 2**40)])
-def test_seeds_that_do_not_ship_are_named(run, seed):
-    with pytest.raises(BadInput, match=f"seed: expected one from 0 to 2, got {seed}; those are the runs that ship"):
-        load_kernels(run, seed)
-
-
-@pytest.mark.parametrize("run", ["fcnn1", "resnet18-seed0", "../checkpoints/resnet18"])
-def test_runs_that_do_not_ship_are_named(run):
-    with pytest.raises(BadInput, match="run: expected one of resnet18, resnet18-small-start; got"):
-        load_kernels(run, 0)

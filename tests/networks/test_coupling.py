@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tests.runs import assert_same_bits, header_in, weights
-from vsbook.checks import BadInput
+from tests.runs import assert_same_bits, header_in, rough, weights
 from vsbook.networks.checkpoints import load, load_checkpoint, save_checkpoint
 from vsbook.networks.coupling import CouplingNetwork, Invertible, cosine_matrix, jacobians
 from vsbook.networks.data import ASSETS, Images, mnist
@@ -23,16 +22,6 @@ NETWORKS = ("invertible", "invertible_toy")
 laws = settings(deadline=None, derandomize=True, max_examples=20)
 # one row of a batch: some numbers far outside the pixels' range, and exact zeros
 rows = arrays(np.float64, (2, 784), elements=st.floats(-10, 10, width=32), fill=st.sampled_from([0.0, 1.0]))
-
-
-def rough(network, seed=0):
-    """A network far from its start: every trainable weight moved at random, so that no coupling is the identity."""
-    model, generator = create(network, seed), torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter += 0.03 * torch.randn(parameter.shape, generator=generator)
-    return model
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -174,63 +163,6 @@ def test_the_toys_jacobian_is_block_triangular_of_determinant_1():
     np.testing.assert_array_equal(J[:, :10], np.eye(784)[:, :10])
     np.testing.assert_array_equal(J[10:], np.eye(784)[10:])
     assert np.abs(J[:10, 10:]).max() > 1e-3
-
-
-# doors
-
-BAD_IMAGES = {
-    "no tensor": (np.zeros((2, 784), np.float32), "images: expected an object of torch's Tensor"),
-    "too few pixels": (torch.zeros(2, 783), r"images: expected \(N, 784\) or \(N, 28, 28\)"),
-    "three channels": (torch.zeros(2, 3, 28, 28), "images: expected"),
-    "one flat image": (torch.zeros(784), "images: expected"),
-    "none": (torch.zeros(0, 784), r"images: expected shape \(N, 784\)"),
-    "float64": (torch.zeros(2, 784).double(), "expected torch.float32 as the network's, got torch.float64"),
-    "whole numbers": (torch.zeros(2, 784, dtype=torch.int64), "expected torch.float32"),
-    "NaN": (torch.full((2, 784), torch.nan), "images: expected finite numbers"),
-}
-BAD_OUTPUTS = {
-    "eleven logits": (torch.zeros(2, 11), torch.zeros(2, 774), r"logits: expected shape \(N, 10\)"),
-    "one vector": (torch.zeros(10), torch.zeros(774), r"logits: expected shape \(N, 10\)"),
-    "all coordinates": (torch.zeros(2, 10), torch.zeros(2, 784), r"spare: expected shape \(N, 774\)"),
-    "rows that don't match": (torch.zeros(2, 10), torch.zeros(1, 774), "spare: expected one row for each of 2"),
-    "NaN": (torch.zeros(2, 10), torch.full((2, 774), torch.nan), "spare: expected finite numbers"),
-    "infinity": (torch.full((2, 10), torch.inf), torch.zeros(2, 774), "logits: expected finite numbers"),
-    "an array": (torch.zeros(2, 10), np.zeros((2, 774)), "spare: expected an object of torch's Tensor"),
-    "float64": (torch.zeros(2, 10).double(), torch.zeros(2, 774).double(), "logits: expected torch.float32"),
-}
-
-
-def assert_refused(network, match, call):
-    """One line that says what to do, and a network that is as it was."""
-    before, modes = weights(network), [m.training for m in network.modules()]
-    with pytest.raises(BadInput, match=match) as caught:
-        call()
-    assert ";" in str(caught.value)
-    assert_same_bits(weights(network), before)
-    assert [m.training for m in network.modules()] == modes
-    assert all(parameter.grad is None for parameter in network.parameters())
-
-
-@pytest.mark.parametrize("what", BAD_IMAGES)
-def test_images_that_are_none(network, what):
-    images, match = BAD_IMAGES[what]
-    for door in (network.transform, network, lambda x: jacobians(network, x)):
-        assert_refused(network, match, lambda door=door: door(images))
-
-
-@pytest.mark.parametrize("what", BAD_OUTPUTS)
-def test_outputs_that_are_none(network, what):
-    *parts, match = BAD_OUTPUTS[what]
-    assert_refused(network, match, lambda: network.invert(*parts))
-
-
-def test_other_doors():
-    with pytest.raises(BadInput, match="network: expected an object of vsbook's Invertible"):
-        jacobians(create("fcnn1", 0), torch.zeros(1, 784))
-    with pytest.raises(BadInput, match="size: expected a whole number of at least 1"):
-        cosine_matrix(0)
-    with pytest.raises(BadInput, match="images: expected"):
-        logits(create("invertible", 0), np.zeros((2, 700)))
 
 
 def test_nothing_changes_in_a_network_that_is_looked_at(network):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vsbook.checks import BadInput
-from vsbook.networks.data import ASSETS, MNIST_FILES, Images, class_averages, mnist, mnist_split
+from vsbook.networks.data import ASSETS, MNIST_FILES, class_averages, mnist, mnist_split
 
 # MD5 of the four IDX files, uncompressed, as published with the data set
 KNOWN_MD5 = {
@@ -133,8 +133,3 @@ def test_class_averages_one_by_one():
         members = test.of_class(digit)
         assert len(members) == (test.labels == digit).sum()
         np.testing.assert_allclose(averages[digit], members.astype(np.float64).sum(axis=0) / len(members), atol=1e-12)
-
-
-def test_labels_belong_to_images():
-    with pytest.raises(BadInput, match="one for each image"):
-        Images(np.zeros((3, 784), np.float32), np.zeros(2, np.int64))

@@ -17,7 +17,7 @@ import typer
 from safetensors.torch import load_file, save
 from torch import nn
 
-import evidence.train
+import evidence.train.paper
 from tests.runs import SMALL, assert_same_bits, first_images, headed, header_in, trained, weights
 from vsbook import cli, ledger
 from vsbook.checks import BadInput
@@ -459,18 +459,18 @@ def test_a_training_survives_what_comes_after_it(split, tmp_path, monkeypatch, r
 
 
 def test_a_training_of_the_evidence_survives_a_failing_save(split, tmp_path, monkeypatch):
-    monkeypatch.setattr(evidence.train, "user_cache_path", lambda _: tmp_path / "cache")
-    monkeypatch.setattr(evidence.train, "split_for", lambda *_: split)
-    monkeypatch.setattr(evidence.train, "recipe", lambda _: SMALL)
+    monkeypatch.setattr(evidence.train.paper, "user_cache_path", lambda _: tmp_path / "cache")
+    monkeypatch.setattr(evidence.train.paper, "split_for", lambda *_: split)
+    monkeypatch.setattr(evidence.train.paper, "recipe", lambda _: SMALL)
     output = tmp_path / "none" / "one.safetensors"
-    monkeypatch.setattr(evidence.train, "checkpoint_path", lambda *_: output)
+    monkeypatch.setattr(evidence.train.paper, "checkpoint_path", lambda *_: output)
     output.parent.write_bytes(b"a file, where a folder should be")
     with pytest.raises(BadInput):
-        evidence.train.train("fcnn1", 0)
+        evidence.train.paper.train("fcnn1", 0)
     assert len(state_in(tmp_path)) == 1
     output.parent.unlink()
     monkeypatch.setattr(torch.optim.SGD, "step", never)
-    evidence.train.train("fcnn1", 0)
+    evidence.train.paper.train("fcnn1", 0)
     assert state_in(tmp_path) == []
     monkeypatch.undo()
     assert_same_bits(load_file(output), weights(trained(split)))

@@ -30,6 +30,8 @@ __all__ = [
     "evaluate",
     "fit",
     "provenance",
+    "resume",
+    "suspend",
 ]
 
 
@@ -121,9 +123,9 @@ def fit(
     state = None if state is None else Path(state)
     steps = -(-len(labels) // recipe.batch_size)  # in an epoch; the last batch may be smaller
     run = {"recipe": asdict(recipe), "seed": whole_number(seed, "seed"), "model": str(model), "images": len(labels)}
-    run |= {"checksum": zlib.crc32(labels.numpy(), zlib.crc32(images.numpy()))}
+    run |= {"checksum": zlib.crc32(labels.numpy(), zlib.crc32(images.numpy())), "optimiser": "SGD"}
     optimiser = torch.optim.SGD(model.parameters(), recipe.learning_rate, recipe.momentum)
-    step = _resume(state, run, model, optimiser)
+    step = resume(state, run, model, optimiser)
     bar = tqdm(
         total=recipe.epochs * steps, initial=step, unit="batch", disable=not progress, mininterval=0.5, leave=False
     )
@@ -139,13 +141,13 @@ def fit(
                     step += 1
                     bar.update()
                     check_interrupt()
-                _suspend(state, run, step, model, optimiser)
+                suspend(state, run, step, model, optimiser)
                 bar.set_description(
                     f"epoch {epoch + 1}/{recipe.epochs}, validation accuracy {evaluate(model, split.validation):.2%}"
                 )
                 check_interrupt()
     except KeyboardInterrupt:
-        _suspend(state, run, step, model, optimiser)
+        suspend(state, run, step, model, optimiser)
         raise
 
 
@@ -163,19 +165,34 @@ def _trainable(model: nn.Module, split: Split) -> tuple[torch.Tensor, torch.Tens
     return as_tensor(images, parameter.dtype), torch.tensor(labels)
 
 
-def _suspend(state: Path | None, run: dict, step: int, model: nn.Module, optimiser: torch.optim.SGD) -> None:
+def suspend(state: Path | None, run: dict, step: int, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Write what a training goes on from: weights, what the optimiser remembers of each, and the number of steps done.
+
+    Args:
+        state: a file, or None to keep nothing.
+        run: what tells this training from another, as JSON takes it.
+        step: how many steps are done.
+        model: the network.
+        optimiser: of its parameters.
+
+    Raises:
+        BadInput: where nothing can be written.
+    """
     if state is None:
         return
     tensors = {f"weight.{name}": tensor for name, tensor in model.state_dict().items()}
     for name, parameter in model.named_parameters():
-        buffer = optimiser.state[parameter].get("momentum_buffer")
-        if buffer is not None:
-            tensors[f"momentum.{name}"] = buffer
+        remembered = optimiser.state.get(parameter, {})
+        tensors |= {f"{kind}.{name}": tensor for kind, tensor in remembered.items() if tensor is not None}
     write_beside(state, packed(tensors, {"run": json.dumps(run), "step": str(step)}))
 
 
-def _resume(state: Path | None, run: dict, model: nn.Module, optimiser: torch.optim.SGD) -> int:
-    """Put back what `_suspend` wrote and return the number of steps done; 0 when there is nothing."""
+def resume(state: Path | None, run: dict, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """Put back what `suspend` wrote and return the number of steps done; 0 when there is nothing.
+
+    Raises:
+        BadInput: for the state of another run, or a damaged one.
+    """
     if state is None or not state.exists():
         return 0
     tensors, header = read_tensors(state, "delete it")
@@ -184,14 +201,16 @@ def _resume(state: Path | None, run: dict, model: nn.Module, optimiser: torch.op
             f"{state}: expected the state of this run, got that of another recipe, seed or network; "
             "delete it or name another file"
         )
+    parameters = dict(model.named_parameters())
     try:
         step = int(header["step"])
         model.load_state_dict({k.removeprefix("weight."): t for k, t in tensors.items() if k.startswith("weight.")})
+        for key, tensor in tensors.items():
+            kind, _, name = key.partition(".")
+            if kind != "weight":
+                optimiser.state[parameters[name]][kind] = tensor
     except (KeyError, ValueError, RuntimeError) as error:
         raise BadInput(f"{state}: expected a whole resume state, got a damaged one ({error}); delete it") from None
-    for name, parameter in model.named_parameters():
-        if f"momentum.{name}" in tensors:
-            optimiser.state[parameter]["momentum_buffer"] = tensors[f"momentum.{name}"]
     return step
 
 

@@ -1,33 +1,25 @@
-"""Train the invertible network and its controls, resumable: a quarter of an hour on one free core for each.
-
-Run from the root: `python -m evidence.invertible invertible 0`, the name one of `VARIANTS`.
+"""The invertible networks: a quarter of an hour on one free core for each.
 
 The recipe isn't the paper's: Adam on one cycle, and training images turned, shifted and zoomed a little. ResNet18 was
 trained without them. Constants were chosen on parts of the training images and judged on the validation images.
 """
 
 import json
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from platformdirs import user_cache_path
-from safetensors.torch import load, save
 from torch.nn import functional
 from tqdm import tqdm
 
-from evidence.networks import checkpoint_path
-from evidence.observe import rounded_to_half
-from evidence.train import write_checksums
-from vsbook.checks import one_of
-from vsbook.files import write_beside
+from evidence.networks import checkpoint_path, rounded_to_half
 from vsbook.networks.checkpoints import save_checkpoint
 from vsbook.networks.coupling import Invertible
-from vsbook.networks.data import ASSETS, Images, mnist_split
+from vsbook.networks.data import Images, mnist_split
 from vsbook.networks.models import create
-from vsbook.networks.training import evaluate, provenance
+from vsbook.networks.training import evaluate, provenance, resume, suspend
 
 
 @dataclass(frozen=True)
@@ -49,7 +41,8 @@ class CouplingRecipe:
 
 
 PLAIN = CouplingRecipe(code=0.0, noise=0.0)
-VARIANTS = {
+SEEDS = range(3)
+TRAINED = {
     "invertible": ("invertible", CouplingRecipe()),
     "invertible-plain": ("invertible", PLAIN),
     "invertible_toy": ("invertible_toy", PLAIN),
@@ -87,7 +80,7 @@ def rate(share: float, recipe: CouplingRecipe) -> float:
     """The learning rate when that share of the steps is done: up along a half cosine, and down along another."""
     up = share < recipe.warming
     along = share / recipe.warming if up else (1 - share) / (1 - recipe.warming)
-    return float(recipe.learning_rate * (1 - np.cos(np.pi * along)) / 2)  # a plain one, as the state asks
+    return float(recipe.learning_rate * (1 - np.cos(np.pi * along)) / 2)
 
 
 def fit(model: Invertible, data: Images, recipe: CouplingRecipe, seed: int, state: Path) -> None:
@@ -96,7 +89,8 @@ def fit(model: Invertible, data: Images, recipe: CouplingRecipe, seed: int, stat
     steps = len(labels) // recipe.batch_size  # in an epoch; the last, smaller batch waits for another order
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(weights, betas=(0.9, 0.99))
-    done = _resume(state, model, optimiser)
+    run = {"recipe": asdict(recipe), "seed": seed, "model": str(model)}
+    done = resume(state, run, model, optimiser) // steps
     bar = tqdm(total=recipe.epochs * steps, initial=done * steps, unit="batch", mininterval=5, desc=state.stem)
     with bar:
         for epoch in range(done, recipe.epochs):
@@ -109,34 +103,12 @@ def fit(model: Invertible, data: Images, recipe: CouplingRecipe, seed: int, stat
                 torch.nn.utils.clip_grad_norm_(weights, recipe.largest_gradient)
                 optimiser.step()
                 bar.update()
-            _suspend(state, model, optimiser, epoch + 1)
-
-
-def _suspend(state: Path, model, optimiser, done: int) -> None:
-    """Weights, Adam's averages and the epochs done."""
-    tensors = {f"model.{name}": tensor.contiguous() for name, tensor in model.state_dict().items()}
-    for number, entry in optimiser.state_dict()["state"].items():
-        tensors |= {f"adam.{number}.{key}": value for key, value in entry.items()}
-    write_beside(state, save(tensors | {"done": torch.tensor(done)}))
-
-
-def _resume(state: Path, model, optimiser) -> int:
-    """Put back what `_suspend` wrote; the epochs done, or 0."""
-    if not state.exists():
-        return 0
-    tensors = load(state.read_bytes())
-    model.load_state_dict({k.removeprefix("model."): t for k, t in tensors.items() if k.startswith("model.")})
-    averages = {}
-    for key in (key for key in tensors if key.startswith("adam.")):
-        _, number, name = key.split(".")
-        averages.setdefault(int(number), {})[name] = tensors[key]
-    optimiser.load_state_dict(optimiser.state_dict() | {"state": averages})
-    return int(tensors["done"])
+            suspend(state, run, (epoch + 1) * steps, model, optimiser)
 
 
 def train(name: str, seed: int) -> None:
     """From the initial weights to the checkpoint, in half precision: so it ships, and so it is measured."""
-    network, recipe = VARIANTS[one_of(name, VARIANTS, "name")]
+    network, recipe = TRAINED[name]
     path, split, model = checkpoint_path(name, seed), mnist_split(seed), create(network, seed)
     if path.exists():
         return
@@ -147,10 +119,4 @@ def train(name: str, seed: int) -> None:
     header |= {"validation_accuracy": f"{evaluate(model, split.validation):.4f}", "recipe": json.dumps(asdict(recipe))}
     save_checkpoint(path, model.half(), header)
     state.unlink(missing_ok=True)
-    write_checksums(ASSETS / "checkpoints")
     print(f"{name} seed {seed}: test accuracy {header['test_accuracy']} -> {path.name}", flush=True)
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    train(sys.argv[1], int(sys.argv[2]))

@@ -1,37 +1,31 @@
-"""Whole-network inversion on real outputs: Gauss-Newton from three starts, and walks over the polytopes of ReLUs.
+"""Whole-network inversion on real outputs: Gauss-Newton from three starts, and walks over the polytopes of ReLUs."""
 
-`python -m evidence.whole_inverse` surveys what is missing and writes it down run by run: half an hour on one core.
-"""
-
-import json
 import time
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 from tqdm import tqdm
 
-from evidence.common import measures, sample
-from evidence.networks import checkpoint_path, split_for, trained
-from evidence.observe import write
+from evidence.common import QUARTILES, sample
+from evidence.networks import observation_path, split_for, trained
+from evidence.observe.runs import Run
 from vsbook.inversion.chains import Chain
 from vsbook.inversion.layerwise import invert_layers
 from vsbook.inversion.naturalness import nearest
 from vsbook.inversion.newton import invert
-from vsbook.inversion.polytopes import EXACT, affine_piece, pattern, walk
+from vsbook.inversion.polytopes import affine_piece, pattern, walk
 from vsbook.inversion.starts import STARTS, starting_images
-from vsbook.ledger import Measurement
+from vsbook.linalg.lengths import relative_lengths
 from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.data import Images
 from vsbook.networks.outputs import logits
 
-OBSERVATIONS = Path(__file__).parent / "observations" / "whole-inverse.json"
 SMOOTH, RELU, RESNET = ("fcnn1", "fcnn5", "fcnn5_leaky_relu"), "fcnn5_relu", "resnet18"
 RESNET_OUTPUTS = 50  # one of its Jacobians takes as long as two hundred of FCNN5's
 SEEDS = range(3)
 WALKED = 50
 GOAL = 1e-8  # relative forward error up to which an image counts as found
 VISIBLE = 0.01  # how far outside [0, 1] a pixel counts as outside
-QUARTILES = [0.25, 0.5, 0.75]
 
 
 def quartiles(values) -> list[float]:
@@ -39,18 +33,22 @@ def quartiles(values) -> list[float]:
     return np.quantile(values, QUARTILES).tolist()
 
 
+def to_training_images(images: np.ndarray, true: np.ndarray, train: Images) -> list[float]:
+    """How far images lie from the nearest training image, over the true images' lengths."""
+    return quartiles(nearest(images, train.images)[1] / np.linalg.norm(true, axis=1))
+
+
 def quality(images: np.ndarray, starts: np.ndarray | None, true: np.ndarray, train: Images) -> dict:
     """How far images lie from their starts, the true images and the training images, over the true images' lengths."""
-    lengths = np.linalg.norm(true, axis=1)
     outside = (images < -VISIBLE) | (images > 1 + VISIBLE)
     found = {
-        "to the true image": quartiles(np.linalg.norm(images - true, axis=1) / lengths),
-        "to the nearest training image": quartiles(nearest(images, train.images)[1] / lengths),
+        "to the true image": quartiles(relative_lengths(images - true, true)),
+        "to the nearest training image": to_training_images(images, true, train),
         "share of pixels outside": float(outside.mean()),
     }
     if starts is not None:
-        found["to the start"] = quartiles(np.linalg.norm(images - starts, axis=1) / lengths)
-        found["from the start to the true image"] = quartiles(np.linalg.norm(starts - true, axis=1) / lengths)
+        found["to the start"] = quartiles(relative_lengths(images - starts, true))
+        found["from the start to the true image"] = quartiles(relative_lengths(starts - true, true))
     return found
 
 
@@ -154,62 +152,23 @@ def one_step_errors(seed: int, targets, starts) -> np.ndarray:
     pieces = [affine_piece(chain, pattern(chain, start)) for start in starts]
     rows = zip(targets, starts, pieces, strict=True)
     images = [x + FourSubspaces.of(piece.A).pinv(t - piece.A @ x - piece.c) for t, x, piece in rows]
-    return np.linalg.norm(chain(np.array(images)) - targets, axis=1) / np.linalg.norm(targets, axis=1)
+    return relative_lengths(chain(np.array(images)) - targets, targets)
 
 
 def nearest_control(seed: int) -> dict:
     """How far test images lie from their nearest training image, over their lengths."""
     true = sample()
-    _, distances = nearest(true, split_for(RELU, seed).train.images)
-    return {"to the nearest training image": quartiles(distances / np.linalg.norm(true, axis=1))}
+    return {"to the nearest training image": to_training_images(true, true, split_for(RELU, seed).train)}
 
 
-def plan() -> dict:
+def runs() -> list[Run]:
     """Every run under its key, the dearest last."""
-    runs = {f"test images, seed {seed}": (nearest_control, seed) for seed in SEEDS}
-    runs |= {f"side by side, seed {seed}": (side_by_side, seed) for seed in SEEDS}
-    runs |= {f"walk, {STARTS[0]}, seed {seed}": (walk_run, seed, STARTS[0]) for seed in SEEDS}
+    found = {f"test images, seed {seed}": partial(nearest_control, seed) for seed in SEEDS}
+    found |= {f"side by side, seed {seed}": partial(side_by_side, seed) for seed in SEEDS}
+    found |= {f"walk, {STARTS[0]}, seed {seed}": partial(walk_run, seed, STARTS[0]) for seed in SEEDS}
     kinds = [(kind, seed) for kind in STARTS for seed in SEEDS]
     for name in (*SMOOTH, RELU):
-        runs |= {f"{name}, {kind}, seed {seed}": (newton_run, name, seed, kind, 1000) for kind, seed in kinds}
-    runs |= {f"walk, {kind}, seed {seed}": (walk_run, seed, kind) for kind, seed in kinds[3:]}
-    runs |= {f"{RESNET}, {STARTS[0]}, seed 0": (newton_run, RESNET, 0, STARTS[0], RESNET_OUTPUTS)}
-    return runs
-
-
-def observed() -> dict:
-    """What has been written down so far."""
-    return json.loads(OBSERVATIONS.read_text()) if OBSERVATIONS.is_file() else {}
-
-
-def survey() -> None:
-    """Make the runs that are missing, and write each down at once: an interrupted survey goes on from there."""
-    found, wanted = observed(), plan()
-    for number, (key, (function, *arguments)) in enumerate(wanted.items(), start=1):
-        if key not in found:
-            begun = time.perf_counter()
-            found[key] = function(*arguments)
-            write(OBSERVATIONS, found)
-            print(f"[{number}/{len(wanted)}] {key} ({time.perf_counter() - begun:.0f} s)", flush=True)
-
-
-@measures("relu-needs-polytopes")
-def relu_needs_polytopes() -> Measurement:
-    found = observed()
-    walked = {seed: found[f"walk, {STARTS[0]}, seed {seed}"] for seed in SEEDS}
-    assert GOAL >= EXACT, "a walk that converged must count as found"
-    return Measurement(
-        "share of test outputs that a walk over polytopes reaches",
-        {seed: run["share found"] for seed, run in walked.items()},
-        {
-            "what": "one pseudo-inverse of the affine map of the pattern that the walk starts in",
-            "runs": {seed: run["share found by one pseudo-inverse"] for seed, run in walked.items()},
-        },
-        found,
-        [OBSERVATIONS, checkpoint_path(RESNET, 0)]
-        + [checkpoint_path(name, seed) for name in (*SMOOTH, RELU) for seed in SEEDS],
-    )
-
-
-if __name__ == "__main__":
-    survey()
+        found |= {f"{name}, {kind}, seed {seed}": partial(newton_run, name, seed, kind, 1000) for kind, seed in kinds}
+    found |= {f"walk, {kind}, seed {seed}": partial(walk_run, seed, kind) for kind, seed in kinds[3:]}
+    found |= {f"{RESNET}, {STARTS[0]}, seed 0": partial(newton_run, RESNET, 0, STARTS[0], RESNET_OUTPUTS)}
+    return [Run(observation_path("whole-inverse"), make, key) for key, make in found.items()]

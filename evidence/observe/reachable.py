@@ -1,39 +1,29 @@
 """Which ideal outputs, and which real ones, have an image: yes with the image, no with a proof, or undecided.
 
-`python -m evidence.reachable` writes observations/reachable.json, one entry a network and seed, and goes on where it
-stopped. FCNN1 takes some ten seconds a seed, FCNN5 some five minutes.
+One entry a network and seed: FCNN1 takes some ten seconds, FCNN5 some five minutes.
 """
 
-import json
-import sys
 from collections import Counter
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
-from evidence.networks import VARIANTS, trained
-from evidence.observe import write
+from evidence.common import seeds
+from evidence.networks import observation_path, trained
+from evidence.observe.runs import Run
 from vsbook.inversion.certificates import check_certificate
 from vsbook.inversion.chains import Chain
+from vsbook.inversion.ideal import READINGS, ideal_outputs
 from vsbook.inversion.reachability import Reach, reach, trace_back
 from vsbook.networks.data import Split, class_averages, mnist_split
 from vsbook.networks.outputs import logits
 
-OBSERVATIONS = Path(__file__).parent / "observations" / "reachable.json"
+ORIGINS = dict(zip(("paper", "code"), READINGS, strict=True))  # of the ideal outputs
 NETWORKS = ("fcnn1", "fcnn5", "fcnn5_leaky_relu", "fcnn5_tanh", "fcnn5_relu")
 BOXES = {"pixels from 0 to 1": (0.0, 1.0), "any pixels": None}
 TOLERANCE = 1e-8
 REAL = 20  # test images whose outputs are asked for
 FURTHER = 50.0  # times the largest output: what no image comes near, so that a proof is due
-
-
-def ideal_outputs(outputs: np.ndarray) -> dict[str, np.ndarray]:
-    """(10, 10) in each reading: row c has the largest output c in its place, and lowest ones in the others."""
-    slot, largest, least = np.eye(10, dtype=bool), outputs.max(axis=0), outputs.min(axis=0)
-    return {
-        "paper": np.where(slot, largest, least),  # of each output its own minimum
-        "code": np.where(slot, largest, least[:, None]),  # the minimum of output c in all other places
-    }
 
 
 def counted(chain: Chain, targets: np.ndarray, found: tuple[Reach, ...], box) -> dict:
@@ -86,7 +76,7 @@ def survey(name: str, seed: int) -> dict:
     """All of it for one network, as numbers that JSON takes."""
     model, split = trained(name, seed), mnist_split(seed)
     chain, outputs = Chain.of(model), logits(model, split.train.images).numpy().astype(np.float64)
-    wanted = ideal_outputs(outputs)
+    wanted = {origin: ideal_outputs(outputs, reading) for origin, reading in ORIGINS.items()}
 
     def starts(target):
         return starts_for(chain, target, split, outputs)
@@ -104,14 +94,7 @@ def survey(name: str, seed: int) -> dict:
     return found
 
 
-def main() -> None:
-    entries = json.loads(OBSERVATIONS.read_text()) if OBSERVATIONS.exists() else {}
-    for name in sys.argv[1:] or NETWORKS:
-        for seed in range(VARIANTS[name].seeds):
-            if f"{name}-{seed}" not in entries:
-                entries[f"{name}-{seed}"] = survey(name, seed)
-                write(OBSERVATIONS, entries)
-
-
-if __name__ == "__main__":
-    main()
+def runs() -> list[Run]:
+    """Of each network and seed."""
+    path = observation_path("reachable")
+    return [Run(path, partial(survey, name, seed), f"{name}-{seed}") for name in NETWORKS for seed in seeds(name)]

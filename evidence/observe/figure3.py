@@ -1,27 +1,23 @@
 """What Fig. 3 needs of whole networks: ideal outputs, images that start from the data, and training the input.
 
-The small networks are looked at anew each time. Of ResNet18 only seed 0 ships: `python -m evidence.observe_inputs SEED
-CHECKPOINT` writes what it finds into `observations/` (ten to twenty minutes); without a checkpoint it takes seed 0's. A
-test repeats parts of it.
+The small networks are looked at anew each time. Of ResNet18 it is on file; a test repeats parts of it.
 """
 
 import functools
-import json
-import sys
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from evidence.common import inputs, seeds
-from evidence.networks import trained
-from vsbook.files import write_beside
+from evidence.common import inputs, per_seed
+from evidence.networks import observation_path, trained
+from evidence.observe.runs import Run
 from vsbook.inversion.ideal import READINGS, distances_to, lowest_quarter
 from vsbook.inversion.input_training import Descent, InBox, Trained, train_input
 from vsbook.inversion.starts import Starts, ideal_starts
 from vsbook.inversion.training_mode import copies_in_training_mode, train_copies
-from vsbook.networks.checkpoints import load_checkpoint
+from vsbook.ledger import observation
 from vsbook.networks.data import Images, class_averages, mnist_split
 from vsbook.networks.outputs import output_statistics
 
@@ -36,9 +32,9 @@ THREE = NAMES[PAPER_READING]
 BOXES = {prior: InBox(prior) for prior in ("none", "total variation", "nearest data")}
 
 
-def figure3_path(seed: int) -> Path:
-    """What `observe` found of ResNet18."""
-    return Path(__file__).parent / "observations" / f"figure3-resnet18-seed{seed}.json"
+def file_name(seed: int) -> str:
+    """The observation of that ResNet18."""
+    return f"figure3-resnet18-seed{seed}"
 
 
 def noise(seed: int) -> np.ndarray:
@@ -110,7 +106,7 @@ def observe(model: nn.Module, seed: int) -> dict:
     return found
 
 
-def observe_resnet18(model: nn.Module, seed: int) -> dict:
+def observe_resnet18(seed: int, model: nn.Module) -> dict:
     """The same, how the chosen images look beside training images, and the network in training mode."""
     found, data = observe(model, seed), mnist_split(seed).train
     paper = found[PAPER_READING]
@@ -143,24 +139,24 @@ def _in_training_mode(model: nn.Module, image: np.ndarray, target: list) -> dict
 def observed(network: str, seed: int) -> dict:
     """ResNet18 from its file; the small networks anew, in float64, where no order of sums shows in a page's digits."""
     if network == "resnet18":
-        return json.loads(figure3_path(seed).read_text())
+        return observation(file_name(seed))
     return observe(trained(network, seed).double(), seed)
 
 
 def files(*networks: str) -> list[Path]:
     """What a measurement over these networks read."""
     small = [name for name in networks if name != "resnet18"]
-    return [*inputs(*small), *([figure3_path(seed) for seed in COMMON] if "resnet18" in networks else [])]
+    return [
+        *inputs(*small),
+        *([observation_path(file_name(seed)) for seed in COMMON] if "resnet18" in networks else []),
+    ]
 
 
-def every(network: str) -> dict[int, dict]:
-    """The paper's reading for all seeds of a network."""
-    number_of_seeds = COMMON if network == "resnet18" else seeds(network)
-    return {seed: observed(network, seed)[PAPER_READING] for seed in number_of_seeds}
+def every(network: str, reading: str = PAPER_READING) -> dict[int, dict]:
+    """One reading for all seeds of a network."""
+    return per_seed(lambda seed: observed(network, seed)[reading], network)
 
 
-if __name__ == "__main__":
-    number = int(sys.argv[1])
-    network = load_checkpoint(sys.argv[2]) if len(sys.argv) > 2 else trained("resnet18", number)
-    entry = observe_resnet18(network, number)
-    write_beside(figure3_path(number), (json.dumps(entry, indent=1) + "\n").encode())
+def runs() -> list[Run]:
+    """Of each ResNet18."""
+    return [Run(observation_path(file_name(s)), functools.partial(observe_resnet18, s), seed=s) for s in COMMON]

@@ -1,23 +1,21 @@
 """What only a whole ResNet18 can tell, or takes long to compute, written down at the end of its training.
 
-The networks of seeds other than 0 are too large to ship. Seed 0 ships, and `python -m evidence.observe` observes it
-again, all twenty convolutions included (some ten minutes); a test does so for parts of it.
+The networks of seeds other than 0 are too large to ship. Seed 0 ships, and a test observes parts of it again.
 """
 
 import copy
-import json
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
-from evidence.networks import LAYERS, VARIANTS, initial, observations_path, split_for, trained
-from vsbook.files import write_beside
+from evidence.networks import VARIANTS, initial, observation_path, split_for
+from evidence.observe.runs import Run
 from vsbook.linalg.kernels import convolution_matrix, flattened_kernels
 from vsbook.linalg.nullmodel import holm, sampled_bases, spectrum_test
 from vsbook.linalg.subspaces import FourSubspaces
-from vsbook.networks.data import Images, mnist_split
+from vsbook.networks.data import Images, mnist, mnist_split
 from vsbook.networks.layers import named_weights
 from vsbook.networks.outputs import logits
 from vsbook.networks.training import PAPER, evaluate
@@ -26,14 +24,6 @@ SAMPLE = 1000  # test images whose outputs are compared
 BASES = 5  # random bases beside the signal kernels
 ANEW = 1000  # added to the seed for a split that is drawn anew
 SHUFFLES = 499  # for each of twenty layers: the smallest p-value, times twenty, is below 5 %
-
-
-def rounded_to_half(model: nn.Module) -> None:
-    """Round the weights in place to half precision: so they ship, and so they are measured for every seed."""
-    with torch.no_grad():
-        for tensor in model.state_dict().values():
-            if tensor.is_floating_point():
-                tensor.copy_(tensor.half())
 
 
 def training_mode_accuracy(model: nn.Module, images: Images) -> float:
@@ -84,12 +74,12 @@ def spectra(model: nn.Module) -> dict[str, list[float]]:
     return {name: FourSubspaces.of(flattened_kernels(w)).singular_values.tolist() for name, w in convolutions.items()}
 
 
-def observe(name: str, seed: int, model: nn.Module, path: Path) -> None:
-    """Write the observations of a trained network to `path`."""
+def observe(name: str, seed: int, model: nn.Module) -> dict:
+    """What only the whole network tells, as numbers that JSON takes."""
     layer, before = VARIANTS[name].layer, initial(name, seed)
     images = split_for(name, seed).test.images[:SAMPLE]
     signal = FourSubspaces.of(flattened_kernels(named_weights(model)[layer].weight)).Vh
-    entry = {
+    return {
         "accuracy in percent": accuracies(model, seed),
         "accuracy before training": 100 * evaluate(before, split_for(name, seed).test),
         "change without each signal kernel": changes(model, layer, signal, images),
@@ -101,12 +91,6 @@ def observe(name: str, seed: int, model: nn.Module, path: Path) -> None:
         "condition number of the convolution": {"before": of_maps(before, layer), "after": of_maps(model, layer)},
         "singular values": {"before": spectra(before), "after": spectra(model)},
     }
-    write(path, entry)
-
-
-def write(path: Path, entry) -> None:
-    """As JSON, beside and then into place."""
-    write_beside(path, (json.dumps(entry, indent=1) + "\n").encode())
 
 
 def of_maps(model: nn.Module, layer: str) -> float:
@@ -153,7 +137,15 @@ def observe_layers(name: str, seed: int, model: nn.Module) -> list[dict]:
     return rows
 
 
-if __name__ == "__main__":
-    network = trained("resnet18", 0)
-    observe("resnet18", 0, network, observations_path("resnet18", 0))
-    write(LAYERS, observe_layers("resnet18", 0, network))
+def wrong(model: nn.Module) -> list[int]:
+    """Numbers of the test images that a network takes for another digit."""
+    test = mnist().test
+    return np.flatnonzero(logits(model, test.images).argmax(dim=1).numpy() != test.labels).tolist()
+
+
+def runs() -> list[Run]:
+    """Of each seed what it tells and its errors, of seed 0 all twenty convolutions."""
+    name, seeds = "resnet18", range(VARIANTS["resnet18"].seeds)
+    whole = [Run(observation_path(f"{name}-seed{s}"), partial(observe, name, s), seed=s) for s in seeds]
+    errors = [Run(observation_path(f"{name}-errors"), wrong, str(s), s) for s in seeds]
+    return [*whole, *errors, Run(observation_path(f"{name}-layers"), partial(observe_layers, name, 0), seed=0)]

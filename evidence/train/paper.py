@@ -1,23 +1,20 @@
-"""Train every network of the evidence that has no checkpoint yet, resumable.
-
-Some five minutes on one core for the small ones in all, about forty minutes for each ResNet18. CONTRIBUTING.md says to
-how many digits a seed is repeated on another machine.
-
-Run from the root: `make train`, or `python -m evidence.train fcnn1-linear` for one of them, and
-`python -m evidence.train resnet18 2` for one seed.
-"""
-
-import hashlib
-import sys
-from pathlib import Path
+"""The networks of the paper's recipe and their controls: the small ones in seconds, a ResNet18 in forty minutes."""
 
 from platformdirs import user_cache_path
 
-from evidence.networks import VARIANTS, checkpoint_path, initial, kernels_path, observations_path, recipe, split_for
-from evidence.observe import observe, rounded_to_half
-from vsbook.files import write_beside
+from evidence.networks import (
+    VARIANTS,
+    checkpoint_path,
+    initial,
+    kernels_path,
+    observation_path,
+    recipe,
+    rounded_to_half,
+    split_for,
+)
+from evidence.observe.resnet18 import observe
+from evidence.observe.runs import write
 from vsbook.networks.checkpoints import save_checkpoint, save_kernels
-from vsbook.networks.data import ASSETS
 from vsbook.networks.training import evaluate, fit, provenance
 
 
@@ -44,26 +41,10 @@ def train(name: str, seed: int) -> None:
 
 def _save_large(name: str, seed: int, model, header: dict[str, str]) -> None:
     """A whole ResNet18 ships for seed 0 alone; of the others one layer, and what was observed while it was whole."""
-    observe(name, seed, model, observations_path(name, seed))
+    write(observation_path(f"{name}-seed{seed}"), observe(name, seed, model))
     if name == "resnet18" and seed == 0:
         save_checkpoint(checkpoint_path(name, seed), model.half(), header)
         model.float()
     layer = VARIANTS[name].layer
     before, after = (m.get_submodule(layer).weight.detach() for m in (initial(name, seed), model))
     save_kernels(kernels_path(name, seed), before, after, header)  # last: its presence says that all is there
-
-
-def write_checksums(folder: Path) -> None:
-    """List the shipped files of a folder with their SHA-256, for `vsbook.networks.training`."""
-    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}" for p in sorted(folder.glob("*.safetensors"))]
-    write_beside(folder / "SHA256SUMS", ("\n".join(lines) + "\n").encode())
-
-
-if __name__ == "__main__":
-    names = [name for name in sys.argv[1:] if not name.isdigit()] or VARIANTS
-    for name in names:
-        for seed in [int(seed) for seed in sys.argv[1:] if seed.isdigit()] or range(VARIANTS[name].seeds):
-            train(name, seed)
-    for folder in ("checkpoints", "kernels"):
-        write_checksums(ASSETS / folder)
-    print("every network asked for has its checkpoint")

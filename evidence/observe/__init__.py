@@ -1,0 +1,1 @@
+"""Surveys: what takes long to compute, or needs a network that does not ship, written down once."""

@@ -1,0 +1,1 @@
+"""From initial weights to the checkpoints of the evidence."""
