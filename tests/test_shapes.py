@@ -116,6 +116,7 @@ def test_whoever_says_what_goes_in_says_what_comes_out(room):
 # Functions that return one of several types, each with the reason.
 ONE_OF_TWO = {
     "certificates.error_bounds": "a bound beyond float64 is infinite, which no Fraction is",
+    "ledger.observation": "what is on file: some are lists",
     "ledger.result": "there is none while a claim is open",
     "relaxations.relaxed_output": "the solver may find no answer",
 }

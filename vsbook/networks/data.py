@@ -11,7 +11,7 @@ from numbers import Integral
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Real, UInt8
 
 from vsbook.checks import BadInput, as_real, one_of, whole_number
 from vsbook.files import existing_file
@@ -36,7 +36,7 @@ class Images(Shown):
     """Flattened images with their labels. Pixels run from 0 (paper) to 1 (ink), rows of the image one after another."""
 
     images: Float[np.ndarray, "N pixels"]
-    labels: Int[np.ndarray, " N"]
+    labels: Real[np.ndarray, " N"]
 
     def __post_init__(self) -> None:
         """Refuse labels that don't belong to the images."""
