@@ -242,13 +242,13 @@ FAULTS = [
                 "return signs * generator.permutation",
                 "return generator.permutation",
                 "shuffled_spectra_by_every_arrangement",
-                "arrangement_is_found[a common mean]",
+                "significance/arrangement_is_found[a common mean]",
             ),
             "rows shuffled, not entries": (
                 "generator.permutation(A.ravel()).reshape(A.shape)",
                 "generator.permutation(A)",
                 "shuffled_spectra_by_every_arrangement",
-                "arrangement_is_found[columns of different size]",
+                "significance/arrangement_is_found[columns of different size]",
             ),
             "random bases with a preferred sign": (
                 "scipy.stats.ortho_group.rvs(n, size, random_state=generator)",
