@@ -138,32 +138,32 @@ FAULTS = [
             "diagonals swapped": (
                 ('"falling diagonal": np.diag(_PIXELS),\n    "rising diagonal": np.diag(_PIXELS[:, ::-1]),'),
                 ('"rising diagonal": np.diag(_PIXELS),\n    "falling diagonal": np.diag(_PIXELS[:, ::-1]),'),
-                "patterns_as_they_are_drawn[falling diagonal]",
+                "patterns/patterns_as_they_are_drawn[falling diagonal]",
             ),
             "sizes for energies": (
                 "_of_size_one(kernels) ** 2",
                 "np.abs(_of_size_one(kernels))",
-                "share_of_a_random_direction_follows_the_beta_law[top row]",
+                "patterns/share_of_a_random_direction_follows_the_beta_law[top row]",
             ),
             "the brightest line for the strongest": (
                 "np.max([pattern_share(kernels, line)",
                 "np.mean([pattern_share(kernels, line)",
-                "shares_by_hand",
+                "patterns/shares_by_hand",
             ),
             "two halves for two levels": (
                 "k * (n - k) / n**2",
                 "0.25",
-                "two_levels_against_every_threshold",
+                "patterns/two_levels_against_every_threshold",
             ),
             "the median for the best threshold": (
                 "between.max(axis=-1)",
                 "between[..., (n - 1) // 2]",
-                "two_levels_against_every_threshold",
+                "patterns/two_levels_against_every_threshold",
             ),
             "rounding taken for variance": (
                 "(x[..., 0] < x[..., -1]) & ",
                 "",
-                "equal_pixels_have_no_levels[0.1]",
+                "patterns/equal_pixels_have_no_levels[0.1]",
             ),
         },
     ),
@@ -231,32 +231,32 @@ FAULTS = [
             "a p-value of zero": (
                 "(1 + np.count_nonzero(reached)) / (1 + null.size)",
                 "np.count_nonzero(reached) / null.size",
-                "p_values_are_uniform_over_ranks[4]",
+                "spectrum_test/p_values_are_uniform_over_ranks[4]",
             ),
             "ties not reached": (
                 " | np.isclose(null, value, rtol=1e-12, atol=0)",
                 "",
-                "ties_count_as_reached[rounding]",
+                "spectrum_test/ties_count_as_reached[rounding]",
             ),
             "an infinite value beyond infinite ones": (
                 "(null > value) | np.isclose(null, value, rtol=1e-12, atol=0)",
                 "null >= value - 1e-12 * np.abs(value)",
-                "ties_count_as_reached[all infinite]",
+                "spectrum_test/ties_count_as_reached[all infinite]",
             ),
             "Holm without the running maximum": (
                 "np.maximum.accumulate((k - np.arange(k)) * p_values[order])",
                 "(k - np.arange(k)) * p_values[order]",
-                "holm_is_the_smallest_level_at_which_the_step_down_rejects",
+                "spectrum_test/holm_is_the_smallest_level_at_which_the_step_down_rejects",
             ),
             "Bonferroni for Holm": (
                 "(k - np.arange(k)) *",
                 "k *",
-                "holm_is_the_smallest_level_at_which_the_step_down_rejects",
+                "spectrum_test/holm_is_the_smallest_level_at_which_the_step_down_rejects",
             ),
             "adjusted p-values left in rising order": (
                 "adjusted[order] =",
                 "adjusted[:] =",
-                "holm_is_monotone_and_knows_no_order",
+                "spectrum_test/holm_is_monotone_and_knows_no_order",
             ),
             "a degree of freedom too few": (
                 "generator.chisquare(longer - np.arange(k))",
@@ -271,29 +271,29 @@ FAULTS = [
             "sphericity without the logarithm's mean": (
                 "np.log(squares).mean(axis=-1)",
                 "np.log(squares).sum(axis=-1)",
-                "sphericity_by_hand",
+                "spectrum_test/sphericity_by_hand",
             ),
             "singular values not squared": (
                 "squares = (spectra / spectra[..., :1]) ** 2",
                 "squares = spectra / spectra[..., :1]",
-                "sphericity_by_hand",
+                "spectrum_test/sphericity_by_hand",
             ),
             "shuffled without signs": (
                 "return signs * generator.permutation",
                 "return generator.permutation",
                 "shuffled_spectra_by_every_arrangement",
-                "arrangement_is_found[a common mean]",
+                "spectrum_test/arrangement_is_found[a common mean]",
             ),
             "rows shuffled, not entries": (
                 "generator.permutation(A.ravel()).reshape(A.shape)",
                 "generator.permutation(A)",
                 "shuffled_spectra_by_every_arrangement",
-                "arrangement_is_found[columns of different size]",
+                "spectrum_test/arrangement_is_found[columns of different size]",
             ),
             "the test in the wrong tail": (
                 "(null > value)",
                 "(null < value)",
-                "a_pattern_well_above_the_threshold_is_found",
+                "spectrum_test/a_pattern_well_above_the_threshold_is_found",
             ),
             "random bases with a preferred sign": (
                 "scipy.stats.ortho_group.rvs(n, size, random_state=generator)",
@@ -328,7 +328,7 @@ FAULTS = [
             "squares of singular values out of range": (
                 "1 / np.sqrt(((spectra / spectra[..., :1]) ** 2).mean(axis=-1))",
                 "spectra[..., 0] / np.sqrt((spectra**2).mean(axis=-1))",
-                "statistics_know_no_scale",
+                "spectrum_test/statistics_know_no_scale",
             ),
         },
     ),
