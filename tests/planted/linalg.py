@@ -138,32 +138,32 @@ FAULTS = [
             "diagonals swapped": (
                 ('"falling diagonal": np.diag(_PIXELS),\n    "rising diagonal": np.diag(_PIXELS[:, ::-1]),'),
                 ('"rising diagonal": np.diag(_PIXELS),\n    "falling diagonal": np.diag(_PIXELS[:, ::-1]),'),
-                "patterns_as_they_are_drawn[falling diagonal]",
+                "patterns/patterns_as_they_are_drawn[falling diagonal]",
             ),
             "sizes for energies": (
                 "_of_size_one(kernels) ** 2",
                 "np.abs(_of_size_one(kernels))",
-                "share_of_a_random_direction_follows_the_beta_law[top row]",
+                "patterns/share_of_a_random_direction_follows_the_beta_law[top row]",
             ),
             "the brightest line for the strongest": (
                 "np.max([pattern_share(kernels, line)",
                 "np.mean([pattern_share(kernels, line)",
-                "shares_by_hand",
+                "patterns/shares_by_hand",
             ),
             "two halves for two levels": (
                 "k * (n - k) / n**2",
                 "0.25",
-                "two_levels_against_every_threshold",
+                "patterns/two_levels_against_every_threshold",
             ),
             "the median for the best threshold": (
                 "between.max(axis=-1)",
                 "between[..., (n - 1) // 2]",
-                "two_levels_against_every_threshold",
+                "patterns/two_levels_against_every_threshold",
             ),
             "rounding taken for variance": (
                 "(x[..., 0] < x[..., -1]) & ",
                 "",
-                "equal_pixels_have_no_levels[0.1]",
+                "patterns/equal_pixels_have_no_levels[0.1]",
             ),
         },
     ),
