@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.pairs import ratio
 from vsbook.linalg.arrangement import spectrum_tests
-from vsbook.linalg.nullmodel import nothing_to_test, spectrum_test
+from vsbook.linalg.significance import nothing_to_test, spectrum_test
 from vsbook.networks.checkpoints import load
 from vsbook.networks.layers import named_weights
 

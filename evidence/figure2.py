@@ -12,16 +12,8 @@ from evidence.common import AUTHORS, Control, authors, exact, measures, per_seed
 from evidence.networks import VARIANTS, checkpoint_path, initial, kernels_path, observation_path, trained
 from vsbook.ledger import Measurement, observation
 from vsbook.linalg.kernels import convolution_matrix, flattened_kernels, line_share, pattern_share, two_level_share
-from vsbook.linalg.nullmodel import (
-    condition_number,
-    energy_fraction_law,
-    holm,
-    identifiability,
-    p_value,
-    sampled_bases,
-    sampled_spectra,
-    spectrum_test,
-)
+from vsbook.linalg.nullmodel import energy_fraction_law, sampled_bases, sampled_spectra
+from vsbook.linalg.significance import condition_number, holm, identifiability, p_value, spectrum_test
 from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.checkpoints import load_kernels
 from vsbook.networks.data import mnist

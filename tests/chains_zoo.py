@@ -40,3 +40,18 @@ def chain_of_any_scale(seed: int):
         weight = size * generator.standard_normal((widths[k + 1], widths[k]))
         steps.append(Step(f"layer{k + 1}", weight, size * generator.standard_normal(widths[k + 1]), ACTIVATIONS[name]))
     return Chain(tuple(steps)), names, generator
+
+
+def layer(weight, bias=None, f=None) -> Chain:
+    weight = np.array(weight, dtype=float)
+    bias = np.zeros(len(weight)) if bias is None else np.array(bias, dtype=float)
+    return Chain((Step("layer1", weight, bias, f or identity()),))
+
+
+def large(seed: int, size: float) -> Chain:
+    """3-3-2 with SELU, weights and biases of N(0, 1) times the size."""
+    generator, steps = np.random.default_rng(seed), []
+    for inputs, count in ((3, 3), (3, 2)):
+        weight = size * generator.standard_normal((count, inputs))
+        steps.append(Step(f"layer{len(steps) + 1}", weight, size * generator.standard_normal(count), selu()))
+    return Chain(tuple(steps))

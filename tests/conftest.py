@@ -17,9 +17,13 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_collection_finish(session):
-    """Beside the notebooks, children use two threads where the build used one; this process's libraries have begun."""
+    """Beside the notebooks, children use two threads where the build used one; this process's libraries have begun.
+
+    A thread that waits for the other one sleeps: as a rule it would turn in a circle, on a core that a worker needs.
+    """
     if session.config.getoption("nbval_lax", False):
         os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2")
+        os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
 
 
 @pytest.fixture(scope="session")

@@ -98,6 +98,11 @@ def matrix_of_rank(m: int, n: int, rank: int, seed: int) -> np.ndarray:
     return left * np.linspace(2, 1, rank) @ right.T
 
 
+def whole(shape, seed=0):
+    """An array of small whole numbers."""
+    return np.random.default_rng(seed).integers(-5, 6, shape).astype(float)
+
+
 # laws of independent entries, each symmetric about zero
 NOISE = {
     "normal": lambda generator, shape: generator.standard_normal(shape),

@@ -325,6 +325,7 @@ def test_help_names_every_target():
         "test",
         "serve",
         "train",
+        "survey",
         "results",
         "portable",
         "bench",

@@ -249,7 +249,17 @@ def test_the_examples_are_there():
     counts = {room: run_examples(room).attempted for room in ROOMS}
     assert all(
         counts[room] > 0
-        for room in ("subspaces", "kernels", "nullmodel", "data", "models", "layers", "checkpoints", "ledger")
+        for room in (
+            "subspaces",
+            "kernels",
+            "nullmodel",
+            "significance",
+            "data",
+            "models",
+            "layers",
+            "checkpoints",
+            "ledger",
+        )
     )
 
 

@@ -14,7 +14,7 @@ from vsbook.inversion.ideal import ideal_outputs
 from vsbook.inversion.reachability import reach
 from vsbook.ledger import observation
 from vsbook.linalg.kernels import flattened_kernels
-from vsbook.linalg.nullmodel import holm
+from vsbook.linalg.significance import holm
 from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.checkpoints import RUNS, load, load_kernels
 from vsbook.networks.data import mnist, mnist_split

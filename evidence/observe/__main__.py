@@ -57,10 +57,8 @@ def main(arguments: list[str]) -> int:
     try:
         runs, model = SURVEYS[one_of(name, SURVEYS, "survey")][0](), None
         if checkpoint:
-            model, (_, header) = (
-                load_checkpoint(checkpoint[0], "resnet18"),
-                read_tensors(checkpoint[0], "train it again"),
-            )
+            model = load_checkpoint(checkpoint[0], "resnet18")
+            _, header = read_tensors(checkpoint[0], "train it again")
             runs = [run for run in runs if str(run.seed) == header.get("seed")]
         make(runs, model)
     except BadInput as error:

@@ -13,7 +13,8 @@ from torch import nn
 from evidence.networks import VARIANTS, initial, observation_path, split_for
 from evidence.observe.runs import Run
 from vsbook.linalg.kernels import convolution_matrix, flattened_kernels
-from vsbook.linalg.nullmodel import holm, sampled_bases, spectrum_test
+from vsbook.linalg.nullmodel import sampled_bases
+from vsbook.linalg.significance import holm, spectrum_test
 from vsbook.linalg.subspaces import FourSubspaces
 from vsbook.networks.data import Images, mnist, mnist_split
 from vsbook.networks.layers import named_weights

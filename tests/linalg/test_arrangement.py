@@ -12,7 +12,8 @@ import scipy.stats
 
 from tests.oracles import NOISE
 from vsbook.linalg.arrangement import spectrum_tests
-from vsbook.linalg.nullmodel import STATISTICS, holm, shuffled_spectra, spectrum_test, sphericity
+from vsbook.linalg.nullmodel import shuffled_spectra
+from vsbook.linalg.significance import STATISTICS, holm, spectrum_test, sphericity
 
 LEVEL = 0.05
 

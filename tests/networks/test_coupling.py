@@ -1,5 +1,6 @@
 """Invertible networks: both ways, against autograd and hand-made couplings, at their doors, and as they ship."""
 
+import functools
 import json
 import warnings
 
@@ -32,6 +33,13 @@ def network(request):
 @pytest.fixture(scope="module", params=NETWORKS)
 def exact(request):
     return rough(request.param).double()
+
+
+@pytest.fixture(scope="module")
+def slopes(exact):
+    """Two images and the Jacobian at each."""
+    images = noise(2, seed=4).double()
+    return images, jacobians(exact, images)
 
 
 def largest(difference):
@@ -132,10 +140,10 @@ def test_cosines_are_orthogonal_and_by_the_formula():
     np.testing.assert_allclose(cosine_matrix(7), D, atol=1e-15)
 
 
-def test_jacobian_against_differences(exact):
+def test_jacobian_against_differences(exact, slopes):
     """Central differences along three directions; the steps are too small to meet a kink of a ReLU often."""
-    images, generator = noise(1, seed=3).double(), torch.Generator().manual_seed(1)
-    J = torch.from_numpy(jacobians(exact, images)[0])
+    images, generator = slopes[0][:1], torch.Generator().manual_seed(1)
+    J = torch.from_numpy(slopes[1][0])
     for _ in range(3):
         step = 1e-6 * torch.randn(1, 784, generator=generator, dtype=torch.float64)
         ends = [torch.cat(exact.transform(images + sign * step), dim=1) for sign in (1, -1)]
@@ -143,23 +151,24 @@ def test_jacobian_against_differences(exact):
         assert largest(difference - step @ J.T) < 1e-4 * largest(difference)
 
 
-def test_jacobian_against_autograd(exact):
-    images = noise(2, seed=4).double()
+def test_jacobian_against_autograd(exact, slopes):
+    images, found = slopes
     expected = torch.autograd.functional.jacobian(lambda x: torch.cat(exact.transform(x), dim=1)[:, ::97], images[1:])
-    np.testing.assert_allclose(jacobians(exact, images)[1, ::97], expected[0, :, 0].numpy(), atol=1e-12)
+    np.testing.assert_allclose(found[1, ::97], expected[0, :, 0].numpy(), atol=1e-12)
 
 
-def test_log_determinant_is_that_of_the_jacobian():
-    model, images = rough("invertible").double(), noise(2, seed=5).double()
-    sign, expected = np.linalg.slogdet(jacobians(model, images))
-    np.testing.assert_allclose(model.log_determinant(images).detach().numpy(), expected, atol=1e-9)
+@pytest.mark.parametrize("exact", ["invertible"], indirect=True)
+def test_log_determinant_is_that_of_the_jacobian(exact, slopes):
+    images, found = slopes
+    sign, expected = np.linalg.slogdet(found)
+    np.testing.assert_allclose(exact.log_determinant(images).detach().numpy(), expected, atol=1e-9)
     assert np.abs(expected).min() > 1, "scales are at work"
     assert np.abs(sign).min() == 1
 
 
-def test_the_toys_jacobian_is_block_triangular_of_determinant_1():
-    toy, images = rough("invertible_toy").double(), noise(1).double()
-    J = jacobians(toy, images)[0]
+@pytest.mark.parametrize("exact", ["invertible_toy"], indirect=True)
+def test_the_toys_jacobian_is_block_triangular_of_determinant_1(exact, slopes):
+    J = slopes[1][0]
     np.testing.assert_array_equal(J[:, :10], np.eye(784)[:, :10])
     np.testing.assert_array_equal(J[10:], np.eye(784)[10:])
     assert np.abs(J[:10, 10:]).max() > 1e-3
@@ -181,13 +190,17 @@ def test_nothing_changes_in_a_network_that_is_looked_at(network):
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
+@functools.cache
+def plainly(name):
+    return jacobians(rough(name), noise(1))
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_jacobians_no_matter_what_the_caller_has_switched_off(name, mode):
-    images = noise(1)
-    expected = jacobians(rough(name), images)
+    expected = plainly(name)
     with mode():
-        np.testing.assert_array_equal(jacobians(rough(name), images.clone()), expected)
+        np.testing.assert_array_equal(jacobians(rough(name), noise(1)), expected)
 
 
 def test_only_near_the_largest_numbers_do_coordinates_overflow(network):

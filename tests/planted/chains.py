@@ -152,17 +152,17 @@ FAULTS = [
             "numbers of any size for the solver": (
                 "return np.where(np.abs(exponents) > PLAIN, exponents, 0)",
                 "return np.zeros_like(exponents)",
-                "the_programme_of_a_network_of_large_weights_has_an_answer",
+                "relaxations/the_programme_of_a_network_of_large_weights_has_an_answer",
             ),
             "multipliers in the solver's own unit": (
                 "np.ldexp(solved.eqlin.marginals, by_row[:count] + by_column[-1])",
                 "solved.eqlin.marginals",
-                "scaling_is_undone_exactly",
+                "relaxations/scaling_is_undone_exactly",
             ),
             "a solver without a limit": (
                 '"time_limit": left',
                 '"time_limit": np.inf',
-                "the_solver_keeps_its_limits",
+                "relaxations/the_solver_keeps_its_limits",
             ),
             "hulls without a floor": (
                 "for sign in (1, -1):",

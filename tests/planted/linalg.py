@@ -138,32 +138,32 @@ FAULTS = [
             "diagonals swapped": (
                 ('"falling diagonal": np.diag(_PIXELS),\n    "rising diagonal": np.diag(_PIXELS[:, ::-1]),'),
                 ('"rising diagonal": np.diag(_PIXELS),\n    "falling diagonal": np.diag(_PIXELS[:, ::-1]),'),
-                "patterns_as_they_are_drawn[falling diagonal]",
+                "patterns/patterns_as_they_are_drawn[falling diagonal]",
             ),
             "sizes for energies": (
                 "_of_size_one(kernels) ** 2",
                 "np.abs(_of_size_one(kernels))",
-                "share_of_a_random_direction_follows_the_beta_law[top row]",
+                "patterns/share_of_a_random_direction_follows_the_beta_law[top row]",
             ),
             "the brightest line for the strongest": (
                 "np.max([pattern_share(kernels, line)",
                 "np.mean([pattern_share(kernels, line)",
-                "shares_by_hand",
+                "patterns/shares_by_hand",
             ),
             "two halves for two levels": (
                 "k * (n - k) / n**2",
                 "0.25",
-                "two_levels_against_every_threshold",
+                "patterns/two_levels_against_every_threshold",
             ),
             "the median for the best threshold": (
                 "between.max(axis=-1)",
                 "between[..., (n - 1) // 2]",
-                "two_levels_against_every_threshold",
+                "patterns/two_levels_against_every_threshold",
             ),
             "rounding taken for variance": (
                 "(x[..., 0] < x[..., -1]) & ",
                 "",
-                "equal_pixels_have_no_levels[0.1]",
+                "patterns/equal_pixels_have_no_levels[0.1]",
             ),
         },
     ),
@@ -228,6 +228,44 @@ FAULTS = [
                 "np.linalg.qr(generator.random((n, r)))",
                 "random_subspaces_have_no_preferred_direction",
             ),
+            "a degree of freedom too few": (
+                "generator.chisquare(longer - np.arange(k))",
+                "generator.chisquare(longer - 1 - np.arange(k))",
+                "spectra_by_the_triangular_factor_are_those_of_full_matrices[(30, 3)]",
+            ),
+            "degrees of freedom that rise": (
+                "generator.chisquare(longer - np.arange(k))",
+                "generator.chisquare(longer)",
+                "spectra_by_the_triangular_factor_are_those_of_full_matrices[(7, 4)]",
+            ),
+            "shuffled without signs": (
+                "return signs * generator.permutation",
+                "return generator.permutation",
+                "shuffled_spectra_by_every_arrangement",
+                "significance/arrangement_is_found[a common mean]",
+            ),
+            "rows shuffled, not entries": (
+                "generator.permutation(A.ravel()).reshape(A.shape)",
+                "generator.permutation(A)",
+                "shuffled_spectra_by_every_arrangement",
+                "significance/arrangement_is_found[columns of different size]",
+            ),
+            "random bases with a preferred sign": (
+                "scipy.stats.ortho_group.rvs(n, size, random_state=generator)",
+                "np.linalg.qr(generator.standard_normal((size, n, n)))[0]",
+                "sampled_bases_have_no_preferred_sign[5]",
+            ),
+            "random rotations for random bases": (
+                "scipy.stats.ortho_group.rvs",
+                "scipy.stats.special_ortho_group.rvs",
+                "sampled_bases_have_no_preferred_sign[5]",
+            ),
+        },
+    ),
+    faults(
+        "significance",
+        "significance",
+        {
             "a p-value of zero": (
                 "(1 + np.count_nonzero(reached)) / (1 + null.size)",
                 "np.count_nonzero(reached) / null.size",
@@ -258,16 +296,6 @@ FAULTS = [
                 "adjusted[:] =",
                 "holm_is_monotone_and_knows_no_order",
             ),
-            "a degree of freedom too few": (
-                "generator.chisquare(longer - np.arange(k))",
-                "generator.chisquare(longer - 1 - np.arange(k))",
-                "spectra_by_the_triangular_factor_are_those_of_full_matrices[(30, 3)]",
-            ),
-            "degrees of freedom that rise": (
-                "generator.chisquare(longer - np.arange(k))",
-                "generator.chisquare(longer)",
-                "spectra_by_the_triangular_factor_are_those_of_full_matrices[(7, 4)]",
-            ),
             "sphericity without the logarithm's mean": (
                 "np.log(squares).mean(axis=-1)",
                 "np.log(squares).sum(axis=-1)",
@@ -278,32 +306,10 @@ FAULTS = [
                 "squares = spectra / spectra[..., :1]",
                 "sphericity_by_hand",
             ),
-            "shuffled without signs": (
-                "return signs * generator.permutation",
-                "return generator.permutation",
-                "shuffled_spectra_by_every_arrangement",
-                "arrangement_is_found[a common mean]",
-            ),
-            "rows shuffled, not entries": (
-                "generator.permutation(A.ravel()).reshape(A.shape)",
-                "generator.permutation(A)",
-                "shuffled_spectra_by_every_arrangement",
-                "arrangement_is_found[columns of different size]",
-            ),
             "the test in the wrong tail": (
                 "(null > value)",
                 "(null < value)",
                 "a_pattern_well_above_the_threshold_is_found",
-            ),
-            "random bases with a preferred sign": (
-                "scipy.stats.ortho_group.rvs(n, size, random_state=generator)",
-                "np.linalg.qr(generator.standard_normal((size, n, n)))[0]",
-                "sampled_bases_have_no_preferred_sign[5]",
-            ),
-            "random rotations for random bases": (
-                "scipy.stats.ortho_group.rvs",
-                "scipy.stats.special_ortho_group.rvs",
-                "sampled_bases_have_no_preferred_sign[5]",
             ),
             "the smallest angle for the largest": (
                 "scipy.linalg.subspace_angles(one.T, other.T)[0]",

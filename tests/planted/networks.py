@@ -73,7 +73,7 @@ FAULTS = [
             "hooks left behind": (
                 "handle.remove()",
                 "pass",
-                "hooks_are_gone_when_the_block_raises",
+                "capture/hooks_are_gone_when_the_block_raises",
             ),
             "the names of the views swapped": (
                 '{"flattened_kernels": flattened_kernels(self.weight), "im2col": patches}',
@@ -193,12 +193,12 @@ FAULTS = [
             "momentum lost in resuming": (
                 'if kind != "weight":',
                 "if False:",
-                "a_resumed_run_has_the_bits_of_an_uninterrupted_one",
+                "resuming/a_resumed_run_has_the_bits_of_an_uninterrupted_one",
             ),
             "nothing on disk at the end of an epoch": (
                 ("                suspend(state, run, step, model, optimiser)\n                bar"),
                 "                bar",
-                "a_crash_in_the_next_epoch_loses_only_that_epoch",
+                "resuming/a_crash_in_the_next_epoch_loses_only_that_epoch",
             ),
             "more than one thread": (
                 "torch.set_num_threads(1)",
@@ -208,12 +208,12 @@ FAULTS = [
             "the interrupted epoch begun again": (
                 "[within:]:",
                 ":",
-                "a_resumed_run_has_the_bits_of_an_uninterrupted_one",
+                "resuming/a_resumed_run_has_the_bits_of_an_uninterrupted_one",
             ),
             "interrupted in the midst of a batch": (
                 "signal.signal(signal.SIGINT, lambda *_: asked.append(True))",
                 "signal.getsignal(signal.SIGINT)",
-                "ctrl_c_in_the_midst_of_a_step_waits_for_its_end",
+                "resuming/ctrl_c_in_the_midst_of_a_step_waits_for_its_end",
             ),
         },
     ),

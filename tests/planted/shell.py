@@ -83,7 +83,7 @@ FAULTS = [
             "a finished run forgotten before it is saved": (
                 "            accuracy = training.evaluate(model, split.test)",
                 ("            state.unlink()\n            accuracy = training.evaluate(model, split.test)"),
-                "fitting/a_training_survives_what_comes_after_it",
+                "resuming/a_training_survives_what_comes_after_it",
             ),
             "an error that exits with 0": (
                 "sys.exit(2)",

@@ -43,6 +43,7 @@ NO_TARGETS = array(2, 10) | {
     "one NaN": (np.where(np.arange(20) == 7, NAN, 0).reshape(2, 10), "finite numbers"),
 }
 NO_TARGET = array(10) | {
+    "three axes": (np.zeros((2, 1, 10)), r"\(N, n\), one vector a row"),
     "one too few": (np.zeros(9), ""),
     "one number": (np.zeros(1), ""),
     "one NaN": (np.where(np.arange(10) == 7, NAN, 0), "finite numbers"),
@@ -84,7 +85,11 @@ def looking(model, no_model) -> dict[str, Call]:
             {"model": model, "targets": TARGETS, "starts": IMAGES, "max_steps": 2, "progress": False},
             {
                 "model": no_model,
-                "targets": NO_TARGETS | {"too long": (np.full((2, 10), 1.7e308), "vectors with a length")},
+                "targets": NO_TARGETS
+                | {
+                    "one": (np.zeros(10), r"\(N, n\)"),
+                    "too long": (np.full((2, 10), 1.7e308), "vectors with a length"),
+                },
                 "starts": NO_IMAGES
                 | {f"{n} for two targets": (DATA.images[:n], "") for n in (1, 3)}
                 | {"flat": (np.zeros(2), ""), "of other images": (np.zeros((2, PIXELS + 1)), "")},

@@ -17,7 +17,7 @@ from tests.refusals.kinds import (
     no_numbers,
     without,
 )
-from vsbook.linalg import activations, arrangement, kernels, nullmodel, subspaces
+from vsbook.linalg import activations, arrangement, kernels, nullmodel, significance, subspaces
 from vsbook.linalg.subspaces import FourSubspaces
 
 S = FourSubspaces.of([[1.0, 2, 3], [4, 5, 6]])
@@ -184,22 +184,22 @@ NULLMODEL = {
         {"A": array(2, 3), "draws": COUNT, "generator": GENERATOR},
     ),
     "spectrum_test": Call(
-        nullmodel.spectrum_test,
+        significance.spectrum_test,
         {"A": TABLE, "draws": 2, "generator": RNG},
         TESTED | {"statistic": choice("mean", ["sphericity"])},
     ),
-    "nothing_to_test": Call(nullmodel.nothing_to_test, {"A": TABLE}, {"A": array(2, 3)}),
+    "nothing_to_test": Call(significance.nothing_to_test, {"A": TABLE}, {"A": array(2, 3)}),
     **{
         door.__name__: Call(door, {"spectra": FALLING}, {"spectra": no_numbers(3) | SPECTRA})
-        for door in (nullmodel.condition_number, nullmodel.sphericity)
+        for door in (significance.condition_number, significance.sphericity)
     },
     "holm": Call(
-        nullmodel.holm,
+        significance.holm,
         {"p_values": FALLING},
         {"p_values": no_numbers(3) | named(([0.5, 1.1], [-0.1, 0.5], [[0.5]], [0.5, NAN], [], 0.5, "0.5"))},
     ),
     "p_value": Call(
-        nullmodel.p_value,
+        significance.p_value,
         {"observed": 1.0, "null": [1.0, INF]},
         {
             "observed": {
@@ -220,7 +220,7 @@ NULLMODEL = {
         },
     ),
     "identifiability": Call(
-        nullmodel.identifiability,
+        significance.identifiability,
         {"matrices": [TABLE, np.eye(2, 3)]},
         {
             "matrices": named((None, 3, []))

@@ -84,7 +84,7 @@ CHECKPOINTS = {
         {
             "run": RUNS
             | named(
-                ("../resnet18", ["resnet18"], "resnet18-seed0", "../checkpoints/resnet18"),
+                ("../resnet18", ["resnet18"], "resnet18-seed0", "fcnn1", "../checkpoints/resnet18"),
                 "one of resnet18, resnet18-small-start; got",
             ),
             "seed": SEED | named((3, 2**40), "one from 0 to 2, got .*; those are the runs that ship"),

@@ -33,6 +33,11 @@ LEDGER = {
         )
         for door in (ledger.result, ledger.verdict, ledger.measured)
     },
+    "observation": Call(
+        ledger.observation,
+        {"name": "resnet18-layers"},
+        {"name": named(("nope", "", None, 3, ["a"]), "^observation: expected")},
+    ),
     "prediction_interval": Call(
         ledger.prediction_interval,
         {"values": [1.0, 2.0, 3.0]},

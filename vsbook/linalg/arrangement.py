@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from vsbook.checks import BadInput, as_matrix, instance_of, one_of, whole_number
-from vsbook.linalg.nullmodel import STATISTICS, NullTest, holm, nothing_to_test, p_value, spectrum_test
+from vsbook.linalg.significance import STATISTICS, NullTest, holm, nothing_to_test, p_value, spectrum_test
 from vsbook.shown import Shown
 
 __all__ = ["SpectrumTests", "spectrum_tests"]
