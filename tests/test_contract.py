@@ -88,7 +88,7 @@ def test_matplotlib_in_one_room_torch_only_above():
     assert [room for room in ROOMS if "matplotlib" in found[room]] == ["plots"]
     assert {room for room in ROOMS if "torch" in found[room]} == {
         *("checkpoints", "coupling", "draws", "layers", "models", "outputs", "training"),
-        *("chains", "ideal", "input_training", "newton", "training_mode"),
+        *("chains", "ideal", "input_training", "newton", "starts", "training_mode"),
     }
 
 

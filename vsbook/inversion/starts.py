@@ -113,8 +113,7 @@ def ideal_starts(model: nn.Module, data: Images, outputs: Outputs, reading: str)
 
     Source: section 2.4, paragraph 4 of the paper.
 
-    >>> from vsbook.networks import mnist
-    >>> from vsbook.networks import create
+    >>> from vsbook.networks import create, mnist, output_statistics
     >>> test, model = mnist().test, create("fcnn1", 0).eval()
     >>> found = ideal_starts(model, test, output_statistics(model, test.images, progress=False), "own minima")
     >>> bool((found.distances["min-img"] <= found.distances["min-img of the class"]).all())
