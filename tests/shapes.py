@@ -31,6 +31,7 @@ def until_believed(held, function):
 
     @functools.wraps(function)
     def called(*args, **kwargs):
+        __tracebackhide__ = True
         return (held if next(calls) < ENOUGH else function)(*args, **kwargs)
 
     return called

@@ -56,7 +56,7 @@ def random_walk(model: nn.Module, start: np.ndarray, targets: np.ndarray, found:
     """Distances to the targets after as many steps of the same lengths in random directions."""
     directions = np.random.default_rng([seed, 4]).standard_normal((len(found.lengths), *start.shape))
     directions /= np.linalg.norm(directions, axis=2, keepdims=True)
-    return distances_to(model, start + (found.lengths[:, :, None] * directions).sum(axis=0), targets)
+    return distances_to(model, targets, start + (found.lengths[:, :, None] * directions).sum(axis=0))
 
 
 def observe_reading(model: nn.Module, data: Images, starts: Starts, distances: np.ndarray, seed: int) -> dict:
