@@ -41,11 +41,12 @@ def copy(tmp_path):
 @pytest.fixture(scope="module")
 def run():
     """A function of a copy and its tests: pytest's exit status there (0 passed, 1 failed) and what it said."""
-    imported = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     with warm_python() as python:
 
         def ask(folder, tests):
-            done = python(folder, folder, "pytest", "-x", "-p", "no:cacheprovider", "--tb=line", *imported, *tests)
+            done = python(
+                folder, folder, "pytest", "-x", "-p", "no:cacheprovider", "--tb=line", "--assert=plain", *tests
+            )
             return done.returncode, done.stdout + done.stderr
 
         yield ask

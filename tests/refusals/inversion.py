@@ -26,7 +26,6 @@ from vsbook.inversion.newton import invert
 from vsbook.inversion.starts import STARTS, ideal_starts, starting_images
 from vsbook.inversion.training_mode import copies_in_training_mode, train_copies
 from vsbook.networks.data import Images
-from vsbook.networks.models import create
 from vsbook.networks.outputs import output_statistics, type_in_eval_mode
 
 DATA = sample()
@@ -252,7 +251,6 @@ WHOLE = {
             | training_modes(make)
             | {what: (ending_with(layer), "^layer '2") for what, layer in NO_LAYER.items() if kind == "dense"}
             | {"a list of layers": ([nn.Linear(3, 2)], "Module"), "nothing": (nn.Sequential().eval(), "linear layers")}
-            | {"ResNet18": (create("resnet18", 0).eval(), "")}
         },
     )
     for kind, make in MAKERS.items()
