@@ -175,7 +175,8 @@ def training(model, no_model) -> dict[str, Call]:
             {"model": model, "target": TARGETS[0], "start": IMAGES[0], "how": Descent(steps=2), "progress": False},
             {
                 "model": no_model,
-                "start": NO_COPIES["image"],
+                "start": NO_COPIES["image"]
+                | {"wrong shape": (np.ones(PIXELS + 1), "^images: expected .*as the network")},
                 "copies": NO_COPIES["copies"],
                 "target": NO_TARGET,
                 "how": {
