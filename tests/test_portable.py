@@ -59,6 +59,9 @@ def test_other_kernels_than_those_asked_for_are_seen():
     assert MACHINES["haswell"].got(got)
     assert not MACHINES["nehalem"].got(got)
     assert not MACHINES["haswell"].got(got.replace("AVX2", "DEFAULT"))
+    assert MACHINES["zen"].got(got) and MACHINES["zen"].got(got.replace("Haswell", "Zen"))
+    assert not MACHINES["zen"].got(got.replace("Haswell", "Nehalem"))
+    assert MACHINES["native"].got(got)
     assert MACHINES["arm"].got("OpenBLAS none, NumPy baseline, PyTorch DEFAULT with oneDNN, threads: 1")
 
 

@@ -31,6 +31,7 @@ ASIDE = {
         "api",
         "build",
         "claims",
+        "command_line",
         "contract",
         "data",
         "execute",
@@ -42,7 +43,7 @@ ASIDE = {
         "notebooks",
         "pages",
     ),
-    *("plots", "portable", "summary", "surveys", "wheel", "workflows"),
+    *("plots", "portable", "shapes", "summary", "surveys", "wheel", "workflows"),
 }
 OLD, MIDDLE, NEW = "default", "avx2", "avx512"  # PyTorch's names for three generations of instruction sets
 LIBRARIES = {  # the same generations in oneDNN's and MKL's words, and what the processor must have
@@ -50,6 +51,7 @@ LIBRARIES = {  # the same generations in oneDNN's and MKL's words, and what the 
     MIDDLE: ("AVX2", "AVX2", "avx2"),
     NEW: ("AVX512_CORE", "AVX512", "avx512f"),
 }
+SUBSTITUTES = {"Zen": "Haswell"}  # the kernels that an OpenBLAS takes which was built without those of a processor
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Machine:
 
     def got(self, kernels: str) -> bool:
         """Whether the libraries say that they use what they were told to; where there is no OpenBLAS, the others."""
-        core = self.core is None or "OpenBLAS none" in kernels or self.core.lower() in kernels.lower()
+        cores = "OpenBLAS none", self.core or "", SUBSTITUTES.get(self.core, "OpenBLAS none")
+        core = any(name.lower() in kernels.lower() for name in cores)
         return core and (self.generation is None or f"pytorch {self.generation}" in kernels.lower())
 
     @property
