@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.shapes import hold
-from tools.project import Project
+from tools.project import Project, threads
 
 hold()  # before any room is imported
 ROOT = Path(__file__).parent.parent
@@ -22,8 +22,7 @@ def pytest_collection_finish(session):
     A thread that waits for the other one sleeps: as a rule it would turn in a circle, on a core that a worker needs.
     """
     if session.config.getoption("nbval_lax", False):
-        os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2")
-        os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
+        os.environ |= threads(2)
 
 
 @pytest.fixture(scope="session")

@@ -14,24 +14,17 @@ from papermill.engines import NBClientEngine, papermill_engines
 
 from tools.memory import Held, resident_megabytes
 from tools.notebooks import as_text, prepare
-from tools.project import BuildError, Project, write_whole
+from tools.project import BuildError, Project, threads, write_whole
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
 CELL_SECONDS = 180  # a whole chapter has a budget of 60
-
-
-def threads(count: int) -> dict[str, str]:
-    """The environment in which numerical libraries use that many."""
-    return dict.fromkeys(THREAD_VARIABLES, str(count)) | {"PYTHONHASHSEED": "0"}
 
 
 def execute(project: Project, name: str, key: str, count: int = 1) -> None:
     """Run the chapter, refuse warnings and cells that did not run, and put the result into place."""
-    os.environ.update(threads(count))
+    os.environ.update(threads(count) | {"PYTHONHASHSEED": "0"})
     start = time.perf_counter()
     with Held() as held:
         notebook = run(prepare(project, name), project.notebooks)

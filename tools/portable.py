@@ -20,8 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.compare import compare
-from tools.execute import threads as threads_variables
-from tools.project import BuildError, Project
+from tools.project import BuildError, Project, threads
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -65,7 +64,7 @@ class Machine:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that the libraries read when they are imported."""
-        chosen = threads_variables(self.threads)
+        chosen = threads(self.threads) | {"PYTHONHASHSEED": "0"}
         if self.core:
             chosen["OPENBLAS_CORETYPE"] = self.core
         if self.generation:

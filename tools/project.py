@@ -102,3 +102,12 @@ def write_whole(path: Path, text: str) -> None:
     beside = path.with_name(path.name + ".new")
     beside.write_text(text)
     beside.replace(path)
+
+
+def threads(count: int) -> dict[str, str]:
+    """The environment in which numerical libraries use that many. Those that wait for each other sleep.
+
+    Where there are more threads than cores, waiting awake takes the core from the one that is waited for.
+    """
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+    return dict.fromkeys(names, str(count)) | {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}

@@ -8,6 +8,7 @@ CHECKPOINT` looks at the network of another seed, which its header names.
 
 import sys
 import time
+from pathlib import Path
 
 import torch
 
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> int:
         runs, model = SURVEYS[one_of(name, SURVEYS, "survey")][0](), None
         if checkpoint:
             model = load_checkpoint(checkpoint[0], "resnet18")
-            _, header = read_tensors(checkpoint[0], "train it again")
+            _, header = read_tensors(Path(checkpoint[0]), "train it again")
             runs = [run for run in runs if str(run.seed) == header.get("seed")]
         make(runs, model)
     except BadInput as error:
