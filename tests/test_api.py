@@ -33,6 +33,13 @@ def test_no_sentence_is_taken_for_a_type(reference):
     assert [it.get_text() for it in reference.select("article dt") if it.get_text().startswith("Type:")] == []
 
 
+def test_axes_have_their_names_alone(reference):
+    """Not the expressions that the tests read beside them."""
+    signatures = [it.get_text() for it in reference.select("dt.sig")]
+    assert any("'n r'" in text for text in signatures)
+    assert [text for text in signatures if "{" in text] == []
+
+
 def test_no_markup_is_left_and_no_path_of_this_machine(reference):
     for it in reference.select("article pre, article .math, article code, article script"):
         it.extract()
