@@ -24,8 +24,8 @@ from evidence.observe.figure3 import (
     observed,
 )
 from vsbook.inversion.ideal import READINGS, ideal_outputs
+from vsbook.inversion.image_statistics import low_frequency_share, naturalness
 from vsbook.inversion.input_training import train_input
-from vsbook.inversion.naturalness import low_frequency_share, naturalness
 from vsbook.ledger import Measurement
 from vsbook.linalg.kernels import two_level_share
 from vsbook.networks.data import class_averages, mnist_split

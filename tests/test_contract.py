@@ -109,6 +109,8 @@ def test_a_wing_offers_what_its_rooms_make_public(wing):
         assert getattr(offered, name) is getattr(module, name)
     names = [name for _, name in face(wing)]
     assert sorted(names) == sorted(set(names)) == sorted(offered.__all__) == dir(offered)
+    rooms = {path.stem for path in (ROOT / "vsbook" / wing).glob("*.py")}
+    assert not rooms & set(names), "once such a room is loaded, the name may be the room"
 
 
 # Rooms, and names in rooms, that serve other rooms alone.

@@ -11,7 +11,7 @@ from evidence.networks import checkpoint_path, observation_path
 from evidence.observe.resnet18 import wrong
 from evidence.observe.runs import Run
 from evidence.train.invertible import SEEDS, TRAINED
-from vsbook.inversion.naturalness import nearest
+from vsbook.inversion.image_statistics import nearest
 from vsbook.linalg.lengths import relative_lengths
 from vsbook.networks.checkpoints import load, load_checkpoint
 from vsbook.networks.coupling import Invertible, jacobians

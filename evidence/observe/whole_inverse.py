@@ -10,8 +10,8 @@ from evidence.common import QUARTILES, sample
 from evidence.networks import observation_path, split_for, trained
 from evidence.observe.runs import Run
 from vsbook.inversion.chains import Chain
+from vsbook.inversion.image_statistics import nearest
 from vsbook.inversion.layerwise import invert_layers
-from vsbook.inversion.naturalness import nearest
 from vsbook.inversion.newton import invert
 from vsbook.inversion.polytopes import affine_piece, pattern, walk
 from vsbook.inversion.starts import STARTS, starting_images

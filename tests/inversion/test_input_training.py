@@ -8,8 +8,8 @@ from torch import nn
 
 from tests.inversion.test_ideal import PIXELS, assert_same_state, convolutional, dense, sample, state
 from vsbook.checks import BadInput
+from vsbook.inversion.image_statistics import low_frequency_share, naturalness, nearest, total_variation
 from vsbook.inversion.input_training import Descent, InBox, _total_variation, train_input
-from vsbook.inversion.naturalness import low_frequency_share, naturalness, nearest, total_variation
 from vsbook.inversion.training_mode import copies_in_training_mode, train_copies
 from vsbook.networks.checkpoints import load
 from vsbook.networks.outputs import output_statistics

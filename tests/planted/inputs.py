@@ -139,7 +139,7 @@ FAULTS = [
         },
     ),
     faults(
-        "naturalness",
+        "image_statistics",
         "input_training",
         {
             "the most ink for the nearest": (

@@ -20,8 +20,8 @@ from tests.refusals.kinds import (
 )
 from vsbook.inversion.chains import Chain
 from vsbook.inversion.ideal import distances_to, ideal_outputs, nearest_outputs
+from vsbook.inversion.image_statistics import low_frequency_share, naturalness, nearest, total_variation
 from vsbook.inversion.input_training import Descent, InBox, train_input
-from vsbook.inversion.naturalness import low_frequency_share, naturalness, nearest, total_variation
 from vsbook.inversion.newton import invert
 from vsbook.inversion.starts import STARTS, ideal_starts, starting_images
 from vsbook.inversion.training_mode import copies_in_training_mode, train_copies

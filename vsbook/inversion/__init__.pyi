@@ -3,9 +3,9 @@
 from .certificates import OutOfRange, Separation, check_certificate
 from .chains import Chain, Step
 from .ideal import READINGS, distances_to, ideal_outputs, lowest_quarter, nearest_outputs
+from .image_statistics import Naturalness, low_frequency_share, naturalness, nearest, total_variation
 from .input_training import PRIORS, Descent, InBox, Trained, train_input
 from .layerwise import ErrorBudget, LayerwiseInverse, error_budget, invert_layers
-from .naturalness import Naturalness, low_frequency_share, naturalness, nearest, total_variation
 from .newton import Preimages, invert
 from .polytopes import (
     Certificate,
@@ -75,7 +75,7 @@ __all__ = [
     "Copies",
     "copies_in_training_mode",
     "train_copies",
-    # naturalness: how far an image is from the training images
+    # image_statistics: how far an image is from the training images
     "Naturalness",
     "low_frequency_share",
     "naturalness",

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from vsbook.checks import BadInput, as_real, as_rows, instance_of, number, one_of, whole_number
 from vsbook.inversion.ideal import as_targets, distances_to
-from vsbook.inversion.naturalness import nearest
+from vsbook.inversion.image_statistics import nearest
 from vsbook.networks.outputs import output_statistics, shareable, type_in_eval_mode
 from vsbook.shown import Shown
 
