@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -57,6 +58,15 @@ def test_what_is_allocated_is_held_and_what_is_mapped_is_not(library):
     # a look sees counters that lag by 64 pages a processor at most, and a Python its size rounded to pages
     assert abs(full - bare - SIZE / 1e6) <= 5
     assert abs(mapped - bare) <= 5 < resident_megabytes() - bare
+
+
+@pytest.mark.skipif(not LINUX, reason="elsewhere nobody tells what is held")
+def test_a_child_that_has_not_begun_its_program_does_not_count():
+    """Until then it has the memory of the process that starts it: a busy machine may leave it there for a while."""
+    own = bytearray(b"x") * SIZE
+    with Held() as held:
+        subprocess.run([sys.executable, "-c", BARE], check=True, preexec_fn=lambda: time.sleep(0.3))
+    assert 0 < held.megabytes < len(own) / 1e6
 
 
 def test_a_child_that_ran_before_does_not_count():

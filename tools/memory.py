@@ -52,6 +52,9 @@ def _children() -> Iterator[str]:
 
 
 def _held(process: str) -> int:
+    """In bytes. Between fork and exec a child has its parent's memory, and its command line."""
+    if _read(f"/proc/{process}/cmdline") == _read("/proc/self/cmdline"):
+        return 0
     return 1024 * sum(map(int, HELD.findall(_read(f"/proc/{process}/status"))))
 
 
