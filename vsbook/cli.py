@@ -42,13 +42,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a network by the paper's recipe on MNIST. Interrupted, the same command goes on where it stopped."""
-    if network in ("invertible", "invertible_toy"):
-        raise BadInput(
-            f"network: expected one of {', '.join(PAPERS)}, got {network!r}, which the paper's recipe doesn't train; "
-            f"vsbook.networks.load({network!r}) has it trained, and in the repository evidence/train/invertible.py "
-            "its recipe"
-        )
-    one_of(network, PAPERS, "network")
+    _check_network(network)
     from dataclasses import replace
 
     from platformdirs import user_cache_path
@@ -56,10 +50,7 @@ def train(
     from vsbook.networks import checkpoints, data, models, training
 
     output = output or Path(f"{network}-seed{seed}.safetensors")
-    if os.path.exists(output):  # a name too long is left to `write_beside`
-        raise BadInput(f"--output: expected a new file, got {output}, which exists; delete it or name another")
-    write_beside(output, b"")  # to know now, and not after the training, whether it can be written there
-    output.unlink()
+    _check_new(output)
     state = user_cache_path("vsbook") / "training" / f"{network}-seed{seed}-epochs{epochs}.state"
     _check_writable(state.parent)
     recipe = replace(training.PAPER, epochs=epochs)
@@ -74,6 +65,25 @@ def train(
         raise typer.Exit(130) from None
     state.unlink(missing_ok=True)  # only now: until here it holds the training
     typer.echo(f"{network}, seed {seed}: test accuracy {accuracy:.2%}, written to {output}")
+
+
+def _check_network(network: str) -> None:
+    """Refuse what the paper's recipe doesn't train."""
+    if network in ("invertible", "invertible_toy"):
+        raise BadInput(
+            f"network: expected one of {', '.join(PAPERS)}, got {network!r}, which the paper's recipe doesn't train; "
+            f"vsbook.networks.load({network!r}) has it trained, and in the repository evidence/train/invertible.py "
+            "its recipe"
+        )
+    one_of(network, PAPERS, "network")
+
+
+def _check_new(output: Path) -> None:
+    """Refuse a file that is there, or can't be written, now and not after the training."""
+    if os.path.exists(output):  # a name too long is left to `write_beside`
+        raise BadInput(f"--output: expected a new file, got {output}, which exists; delete it or name another")
+    write_beside(output, b"")
+    output.unlink()
 
 
 def _check_writable(folder: Path) -> None:

@@ -200,7 +200,7 @@ class Identifiability(Shown):
     `gaps` (matrices, k): distance of each singular value to its nearest neighbour, over their root mean square.
     `squared_cosines` (pairs, k): of the i-th vectors of two matrices; for unrelated bases of R^n the mean is 1/n.
     `angles` (pairs, k): largest principal angle of the spans of the first i vectors, in radians. Where the i span the
-    whole space, it is 0 up to rounding (1e-7) for any two matrices.
+    whole space, it is 0 for any two matrices.
     """
 
     gaps: Float[np.ndarray, "matrices k"]
