@@ -1,8 +1,9 @@
 """The ledger: each checkable claim of the paper, what was measured, and the verdict by a rule.
 
-`evidence/claims.toml` holds the claims and their rules; `evidence/results/<id>.json` the measurements, and
-`evidence/observations/<name>.json` what some of them rest on. A claim without a measurement is open. Everything that
-shows a number (pages, tests, README) reads these files.
+`evidence/claims.toml` holds the claims and their rules; `evidence/results/<id>.json` the measurements,
+`evidence/observations/<name>.json` what some of them rest on, and `evidence/power.json` what the rules say of simulated
+data. A claim without a measurement is open. Everything that shows a number (pages, tests, README) reads these files;
+verdicts stand in none: they are judged anew when they are asked for.
 """
 
 import functools
@@ -10,20 +11,17 @@ import hashlib
 import json
 import platform
 import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import scipy.stats
-from jaxtyping import Float
 
-from vsbook.checks import BadInput, as_vector, one_of
+from vsbook.checks import BadInput, one_of
 from vsbook.files import write_beside
+from vsbook.judging import VERDICTS, Law, Mean, Number, Theorem, of_control, rule_of
 
 __all__ = [
-    "VERDICTS",
     "Claim",
     "Measurement",
     "claims",
@@ -31,32 +29,31 @@ __all__ = [
     "measured",
     "observation",
     "paper_map",
-    "prediction_interval",
+    "power",
     "record",
     "result",
     "tally",
+    "values",
     "verdict",
+    "why",
 ]
 
-VERDICTS = ("reproduced", "not reproduced", "artefact", "open")
 HERE = Path(__file__).parent
 # inside a wheel the evidence travels in the package, in a checkout it stands beside it
-PARTS = ("claims.toml", "results", "observations")
+PARTS = ("claims.toml", "power.json", "results", "observations")
 PLACES = (HERE / "evidence", HERE.parent / "evidence")
+
+
+POWER, MISTAKES = 0.8, 0.05  # what a rule has to reach, and not to exceed, on simulated data
 
 
 @dataclass(frozen=True)
 class Claim:
     """One checkable claim.
 
-    `stated` is as printed in the paper ('7.22': its precision is part of the claim), or a reading in words.
-    `rule` is one of
-    `{kind = "value"}`: the stated value, give or take half its last digit, meets the 95 % prediction interval of the
-    seeds; with `artefact = true`, the verdict is 'artefact' when it meets the control's interval too;
-    `{kind = "reading", side, bound}`: the whole prediction interval lies above or below the bound, a number or "null",
-    the bound that the measurement's control brings; `{kind = "exact", bound}`: no run's error exceeds the bound, and
-    every run of the control, which breaks the identity on purpose, does. `revised`: why this is not the first rule.
-    `blocked`: why an open claim can't be measured here.
+    `stated` is as printed in the paper ('7.22': its precision is part of the claim), or a reading in words. `rule` is
+    one of the kinds of `vsbook.judging`, as a table with its settings. `first`: the verdict of the ledger's first
+    edition; `revised`: why rule or measure aren't the first ones. `blocked`: why an open claim can't be measured here.
     """
 
     id: str
@@ -68,20 +65,26 @@ class Claim:
     rule: dict
     chapter: str
     format: str = ".2f"
+    first: str = ""
     revised: str = ""
     blocked: str = ""
 
     @property
+    def judged_by(self) -> Theorem | Number | Mean | Law:
+        """The rule, ready to judge."""
+        return rule_of(self.rule, self.stated)
+
+    @property
     def digest(self) -> str:
-        """SHA-256 of what a measurement answers to; a result made for other words or another rule is no result."""
-        return hashlib.sha256(json.dumps([self.stated, self.measure, self.rule], sort_keys=True).encode()).hexdigest()
+        """SHA-256 of what a measurement answers to; a result made for other words is no result."""
+        return hashlib.sha256(json.dumps([self.stated, self.measure]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Measurement:
     """What a measurement in `evidence/` returns: `runs` maps a seed to its value, in the claim's unit.
 
-    `control`: {"what": sentence, and "runs" (seed to value) or "bound" (number), as the claim's rule asks}.
+    `control`: {"what": sentence, and "runs" (seed to value) or "null" and "claimed" (draws), as the claim's rule asks}.
     `details`: whatever the page draws beside it. `inputs`: the files that were read.
     """
 
@@ -149,10 +152,94 @@ def observation(name: str) -> dict | list:
     return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
 
+def power(claim_id: str) -> dict:
+    """How often the claim's rule says what, of simulated data: {"claimed": {verdict: share}, "null": {verdict: share}}.
+
+    `needs`: how many seeds would do, where those on file don't. Empty for theorems and open claims.
+
+    Raises:
+        BadInput: for an unknown id.
+    """
+    return _simulated().get(one_of(claim_id, claims(), "claim"), {})
+
+
+@functools.cache
+def _simulated() -> dict:
+    return json.loads((_evidence() / "power.json").read_text(encoding="utf-8"))
+
+
+def _goes_both_ways(claim_id: str) -> bool:
+    """Whether the claim's rule has shown, on simulated data, that it can say yes and no, and seldom errs."""
+    shares = power(claim_id)
+    return bool(shares) and (
+        min(shares["claimed"]["reproduced"], shares["null"]["contradicted"]) >= POWER
+        and max(shares["claimed"]["contradicted"], shares["null"]["reproduced"]) <= MISTAKES
+    )
+
+
+def _on_file(claim_id: str) -> tuple[dict[int, float], dict] | None:
+    """Runs and control of a claim as its measurement returned them, or None while it is open."""
+    if (found := result(claim_id)) is None:
+        return None
+    control = dict(found["control"])
+    if "runs" in control:
+        control["runs"] = {run["seed"]: run["value"] for run in control["runs"]}
+    return {run["seed"]: run["value"] for run in found["runs"]}, control
+
+
+def judge(claim: Claim, runs: dict[int, float], control: dict) -> tuple[str, str]:
+    """The verdict that the claim's rule gives of runs (seed to value) and a control, and the sentence that says why.
+
+    Raises:
+        BadInput: for a rule of another kind, fewer than three seeds, or a control without what the rule asks for.
+    """
+    rule, seen = claim.judged_by, list(runs.values())
+    beside = {"family": _p_values_beside(claim)} if isinstance(rule, Law) else {}
+    found = rule.decide(seen, control, **beside)
+    why = rule.why(seen, control, claim.format, **beside)
+    if found == "reproduced" and getattr(rule, "artefact", ""):
+        also = rule.decide(list(of_control(control, "runs").values()), control) == "reproduced"
+        if also == (rule.artefact == "control too"):
+            return "artefact", f"{why}; the control {'gives it too' if also else 'does not give it'}: {control['what']}"
+    return found, why
+
+
+def _p_values_beside(claim: Claim) -> list[tuple[float, float]]:
+    """The p-values of the measured claims that are tested together with this one."""
+    name = claim.rule.get("family")
+    others = [other for other in claims().values() if name and other.rule.get("family") == name and other != claim]
+    seen = [(other.judged_by, _on_file(other.id)) for other in others]
+    return [rule.p_values(list(on_file[0].values()), on_file[1]) for rule, on_file in seen if on_file]
+
+
+@functools.cache
+def _judgement(claim_id: str) -> tuple[str, str]:
+    """Verdict and reason from what is on file; a rule that can't come out both ways decides nothing."""
+    claim, on_file = claims()[claim_id], _on_file(claim_id)
+    if on_file is None:
+        return "open", claim.blocked or "not measured yet"
+    found, why = judge(claim, *on_file)
+    if found in ("reproduced", "contradicted", "artefact") and not _goes_both_ways(claim_id):
+        return "undecided", f"{why}; on simulated data this rule can't tell the two cases apart"
+    return found, why
+
+
 def verdict(claim_id: str) -> str:
-    """One of `VERDICTS`; 'open' while nothing is measured."""
-    found = result(claim_id)
-    return found["verdict"] if found else "open"
+    """One of `vsbook.judging.VERDICTS`; 'open' while nothing is measured.
+
+    Raises:
+        BadInput: for an unknown id.
+    """
+    return _judgement(one_of(claim_id, claims(), "claim"))[0]
+
+
+def why(claim_id: str) -> str:
+    """The sentence that gives the verdict's reason, with the numbers that the rule compares.
+
+    Raises:
+        BadInput: for an unknown id.
+    """
+    return _judgement(one_of(claim_id, claims(), "claim"))[1]
 
 
 def tally() -> dict[str, int]:
@@ -166,100 +253,26 @@ def tally() -> dict[str, int]:
 
 
 def measured(claim_id: str) -> str:
-    """Mean, standard deviation and number of seeds, or the largest error for an exact claim, or a dash while open."""
+    """Mean, standard deviation and number of seeds, or the largest error of a theorem's check, or a dash while open."""
     found, claim = result(claim_id), claims()[claim_id]
     if found is None:
         return "–"
-    n = f"{found['summary']['n']} seeds"
-    if claim.rule["kind"] == "exact":
-        worst = max(run["value"] for run in found["runs"])
-        return f"error at most {worst:.0e} ({n})" if worst else f"no error at all ({n})"
-    mean, sd = (f"{found['summary'][key]:{claim.format}}" for key in ("mean", "sd"))
+    runs = np.array([run["value"] for run in found["runs"]])
+    n = f"{runs.size} seeds"
+    if claim.rule["kind"] == "theorem":
+        return f"error at most {runs.max():.0e} ({n})" if runs.max() else f"no error at all ({n})"
+    mean, sd = (f"{number:{claim.format}}" for number in (runs.mean(), runs.std(ddof=1)))
     return f"{mean} ± {sd}{f' {claim.unit}' if claim.unit else ''} ({n})"
 
 
-def _seeds(values, name: str = "runs") -> Float[np.ndarray, " seeds"]:
-    """The values of at least three seeds, finite: from fewer, or from NaN, no rule can judge."""
-    values = list(values) if isinstance(values, Iterable) else values
-    if isinstance(values, list) and len(values) < 3:
-        raise BadInput(f"{name}: expected at least 3 seeds, got {len(values)}; a spread needs them")
-    return as_vector(values, None, name)
-
-
-def prediction_interval(values) -> tuple[float, float]:
-    r"""Where one more seed would fall with probability 0.95: $\bar v \pm t_{0.975,\,n-1}\, s \sqrt{1 + 1/n}$.
-
-    Raises:
-        BadInput: for fewer than three values, or values that aren't finite numbers.
-
-    >>> [round(end, 3) for end in prediction_interval([1.0, 2.0, 3.0])]
-    [-2.968, 6.968]
-    """
-    values = _seeds(values)
-    n = len(values)
-    half = scipy.stats.t.ppf(0.975, n - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / n)
-    return float(values.mean() - half), float(values.mean() + half)
-
-
-def _meets(stated: str, interval: tuple[float, float]) -> bool:
-    """Whether the stated value, give or take half its last printed digit, meets the interval."""
-    half = 0.5 * 10.0 ** -len(stated.partition(".")[2])
-    return interval[0] <= float(stated) + half and float(stated) - half <= interval[1]
-
-
-def judge(claim: Claim, runs: dict[int, float], control: dict) -> tuple[str, str]:
-    """The verdict that the claim's rule gives, and the sentence that says why.
-
-    Raises:
-        BadInput: for a rule of another kind, fewer than three seeds, or a control without what the rule asks for.
-    """
-    _seeds(runs.values())
-    judges = {"value": _judge_value, "reading": _judge_reading, "exact": _judge_exact}
-    return judges[one_of(claim.rule["kind"], judges, "rule")](claim, runs, control)
-
-
-def _of_control(control: dict, key: str) -> dict[int, float] | float:
-    if key not in control:
-        raise BadInput(f"control: expected one with {key!r}, got {', '.join(control) or 'none'}; the rule asks for it")
-    return control[key]
-
-
-def _judge_value(claim, runs, control):
-    low, high = prediction_interval(runs.values())
-    ends = f"{low:{claim.format}} and {high:{claim.format}}"
-    why = f"one more seed would fall between {ends} with probability 95 %; the paper states {claim.stated}"
-    if not _meets(claim.stated, (low, high)):
-        return "not reproduced", why
-    if claim.rule.get("artefact") and _meets(claim.stated, prediction_interval(_of_control(control, "runs").values())):
-        return "artefact", f"{why}; the control gives it too: {control['what']}"
-    return "reproduced", why
-
-
-def _judge_reading(claim, runs, control):
-    low, high = prediction_interval(runs.values())
-    bound = _of_control(control, "bound") if claim.rule["bound"] == "null" else claim.rule["bound"]
-    above = one_of(claim.rule["side"], ("above", "below"), "side") == "above"
-    holds = low > bound if above else high < bound
-    interval = f"{low:{claim.format}} to {high:{claim.format}}"
-    why = f"95 % prediction interval {interval}, to lie {claim.rule['side']} {bound:.3g}"
-    return ("reproduced" if holds else "not reproduced"), why
-
-
-def _judge_exact(claim, runs, control):
-    bound, worst, broken = claim.rule["bound"], max(runs.values()), min(_of_control(control, "runs").values())
-    why = f"largest error {worst:.0e}, allowed {bound:.0e}; broken on purpose, the error is at least {broken:.0e}"
-    return ("reproduced" if worst <= bound < broken else "not reproduced"), why
-
-
 def record(claim_id: str, measurement: Measurement, script: str, root: Path) -> Path:
-    """Judge a measurement and write `results/<id>.json`, beside and then into place.
+    """Write a measurement to `results/<id>.json`, beside and then into place, if the claim's rule can judge it.
 
     Raises:
-        BadInput: for an unknown id, or fewer than three seeds.
+        BadInput: for an unknown id, or what `judge` refuses.
     """
     claim = claims()[one_of(claim_id, claims(), "claim")]
-    values = np.array(list(measurement.runs.values()))
-    found, why = judge(claim, measurement.runs, measurement.control)
+    judge(claim, measurement.runs, measurement.control)
     entry = {
         "claim": claim_id,
         "claim_sha256": claim.digest,
@@ -267,9 +280,6 @@ def record(claim_id: str, measurement: Measurement, script: str, root: Path) -> 
         "unit": claim.unit,
         "runs": _runs(measurement.runs),
         "control": {key: _runs(value) if key == "runs" else value for key, value in measurement.control.items()},
-        "summary": {"mean": values.mean(), "sd": values.std(ddof=1), "n": len(values)},
-        "verdict": found,
-        "why": why,
         "details": measurement.details,
         "script": script,
         "inputs": {
@@ -281,6 +291,7 @@ def record(claim_id: str, measurement: Measurement, script: str, root: Path) -> 
     }
     path = _evidence() / "results" / f"{claim_id}.json"
     write_beside(path, (json.dumps(entry, indent=1, ensure_ascii=False, default=_plain) + "\n").encode())
+    _judgement.cache_clear()
     return path
 
 
