@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import scipy
 
 from evidence.networks import VARIANTS, checkpoint_path, trained
 from vsbook.ledger import Measurement
@@ -18,6 +19,7 @@ MEASUREMENTS: dict[str, partial] = {}  # by the claim's id, once the scripts are
 AUTHORS = Path(__file__).parent / "authors.toml"
 SAMPLE = 1000  # test images for the exact claims
 QUARTILES = [0.25, 0.5, 0.75]
+QUANTILES = 499  # of a law's draws: enough for p-values of two thousandths
 
 
 def measures(claim_id: str, *arguments):
@@ -49,7 +51,7 @@ def exact(quantity: str, broken: str, name: str = "fcnn1", read: list[Path] | No
 
 
 class Control:
-    """What the runs are compared with, as the ledger keeps it: what it is, and its runs or a bound."""
+    """What the runs are compared with, as the ledger keeps it: what it is, and its runs or two laws."""
 
     @staticmethod
     def same(what: str, runs: dict[int, float]) -> dict:
@@ -57,15 +59,26 @@ class Control:
         return {"what": what, "runs": runs}
 
     @staticmethod
-    def null(what: str, law, name: str = "bound") -> dict:
-        """Chance, by its law or by draws: the mean, and under a name the 97.5 % quantile."""
-        high = law.ppf(0.975) if hasattr(law, "ppf") else np.quantile(law, 0.975)
-        return {"what": what, "mean": law.mean(), name: high}
+    def laws(what: str, null: np.ndarray, claimed: np.ndarray) -> dict:
+        """Draws of what chance gives, and of what the claim's words mean; of many, so many quantiles."""
+        return {"what": what, "null": _quantiles(null), "claimed": _quantiles(claimed)}
 
-    @staticmethod
-    def bound(what: str, bound: float) -> dict:
-        """A number that the runs have to pass."""
-        return {"what": what, "bound": bound}
+
+def _quantiles(draws: np.ndarray) -> list[float]:
+    """Few draws as they are, of many `QUANTILES` that stand for equal shares; four digits."""
+    if len(draws) > QUANTILES:
+        draws = np.quantile(draws, (np.arange(QUANTILES) + 0.5) / QUANTILES)
+    return [float(f"{draw:.4g}") for draw in np.sort(draws)]
+
+
+def moved(draws: np.ndarray, mean: float) -> np.ndarray:
+    """Draws of a share, moved on the logit scale until they have that mean."""
+    logits = scipy.special.logit(draws)
+
+    def off(by):
+        return scipy.special.expit(logits + by).mean() - mean
+
+    return scipy.special.expit(logits + scipy.optimize.brentq(off, -20, 20))
 
 
 def per_seed(value: Callable[[int], object], of: str | Iterable[int]) -> dict:

@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import scipy
 import torch
 
-from evidence.common import AUTHORS, Control, authors, exact, measures, per_seed, relative, seeds
+from evidence.common import AUTHORS, Control, authors, exact, measures, moved, per_seed, relative, seeds
 from evidence.networks import VARIANTS, checkpoint_path, initial, kernels_path, observation_path, trained
+from evidence.observe.resnet18 import IMPORTANCE
 from vsbook.ledger import Measurement, observation
 from vsbook.linalg.kernels import convolution_matrix, flattened_kernels, line_share, pattern_share, two_level_share
 from vsbook.linalg.nullmodel import energy_fraction_law, sampled_bases, sampled_spectra
@@ -27,6 +29,9 @@ DRAWS = 10_000
 SHUFFLES = 199
 UNTRAINED = 20  # networks that nobody trained cost nothing
 MAPS = 100  # test images whose maps the convolution is tried on
+KEPT = 5  # signal kernels of a layer that rejects something
+DIRECTIONAL, BINARIZED = 0.8, 0.85  # mean shares, if the signal kernels were so
+DOMINATED = {"left column": 0.67, "lower centre": 0.5, "top and bottom rows": 0.95, "rising diagonal": 0.67}
 
 
 def kernels(seed: int, when: str = "trained", run: str = RESNET) -> np.ndarray:
@@ -72,21 +77,6 @@ def resnet18_test_accuracy() -> Measurement:
     )
 
 
-def rank(rows: np.ndarray) -> int:
-    """Dimension of the row space."""
-    return FourSubspaces.of(rows).rank
-
-
-@measures("resnet18-layer1-kernel-count", "rows of the matrix of flattened kernels", len)
-@measures("resnet18-layer1-signal-vector-count", "rank of the matrix of flattened kernels", rank)
-def count(quantity: str, counted: Callable[[np.ndarray], int]) -> Measurement:
-    def runs(when):
-        return per_seed(lambda seed: float(counted(kernels(seed, when))), RESNET)
-
-    control = Control.same("the same layer before training", runs("initial"))
-    return Measurement(quantity, runs("trained"), control, {}, files(RESNET))
-
-
 @functools.cache
 def _maps() -> np.ndarray:
     """What the layer takes in for the first test images, (100, 64, 7, 7), in float64; seed 0's network."""
@@ -109,6 +99,21 @@ def _convolved(weight: np.ndarray) -> np.ndarray:
 READ = [*files(RESNET), checkpoint_path(RESNET, 0)]
 
 
+@measures("resnet18-layer1-kernel-count")
+@exact("rows of the matrix of flattened kernels beside 4096", "with the network's first convolution", RESNET, READ)
+def resnet18_layer1_kernel_count(seed: int, spoil: bool) -> float:
+    rows = flattened_kernels(named_weights(trained(RESNET, 0))["conv1"].weight) if spoil else kernels(seed)
+    return float(abs(len(rows) - SHAPE[0]))
+
+
+@measures("resnet18-layer1-signal-vector-count")
+@exact("rank of the matrix of flattened kernels beside 9", "without the strongest signal kernel", RESNET, files(RESNET))
+def resnet18_layer1_signal_vector_count(seed: int, spoil: bool) -> float:
+    strongest = signal_kernels(seed)[0]
+    rows = kernels(seed) - spoil * np.outer(kernels(seed) @ strongest, strongest)
+    return float(abs(FourSubspaces.of(rows).rank - SHAPE[1]))
+
+
 @measures("convolution-is-a-matrix")
 @exact("relative difference of the convolution and its matrix", "with the kernels turned by 180 degrees", RESNET, READ)
 def convolution_is_a_matrix(seed: int, spoil: bool) -> float:
@@ -129,22 +134,26 @@ def flattened_kernels_map_the_support(seed: int, spoil: bool) -> float:
     return relative(single.reshape(MAPS, -1) - expected, expected)
 
 
+def _seen_of_patches(seed: int, spoil: bool) -> float:
+    """Relative change of a convolution of few signal kernels when each patch is projected on their span first."""
+    signal, weight = signal_kernels(seed), _weight(seed)
+    kept, left = signal[:KEPT], signal[KEPT:]
+    rows = (flattened_kernels(weight) @ kept.T @ kept).reshape(64, 64, 9)
+    patches = torch.nn.functional.unfold(torch.from_numpy(_maps()), 3, padding=1).numpy().reshape(MAPS, 64, 9, 49)
+    onto = (left if spoil else kept).T @ (left if spoil else kept)
+    expected = _convolved(rows.reshape(weight.shape))
+    found = np.einsum("ocp,pr,ncrq->noq", rows, onto, patches, optimize=True)
+    return relative(found.reshape(MAPS, -1) - expected, expected)
+
+
 @measures("flattened-kernels-are-the-layer")
 def flattened_kernels_are_the_layer() -> Measurement:
-    found = per_seed(lambda seed: observed(seed)["condition number of the convolution"], RESNET)
-
-    def ratios(when, stage):
-        return per_seed(
-            lambda seed: np.log10(found[seed][stage] / FourSubspaces.of(kernels(seed, when)).condition_number), RESNET
-        )
-
-    return Measurement(
-        "log10 of the condition number of the convolution over that of its flattened kernels",
-        ratios("trained", "after"),
-        Control.same("the same layer before training", ratios("initial", "before")),
-        {"condition number of the convolution": list(found.values())},
-        [*files(RESNET), *OBSERVED],
-    )
+    measured = exact("change of the outputs", "with the rejected space", RESNET, [*READ, *OBSERVED])(_seen_of_patches)()
+    found = [observed(seed)["condition number of the convolution"] for seed in seeds(RESNET)]
+    flattened = [FourSubspaces.of(kernels(seed)).condition_number for seed in seeds(RESNET)]
+    powers = [np.log10(one["after"] / other) for one, other in zip(found, flattened, strict=True)]
+    details = {"condition number of the convolution": found, "powers of ten that are simplified away": powers}
+    return replace(measured, details=details)
 
 
 def _movement(run: str, seed: int) -> dict:
@@ -216,8 +225,8 @@ def two_levels(bases: np.ndarray) -> np.ndarray:
     return two_level_share(bases).mean(axis=-1)
 
 
-@measures("resnet18-kernels-binarized", "share that two levels explain, mean of nine", two_levels)
-def reading(quantity: str, statistic: Callable[[np.ndarray], np.ndarray]) -> Measurement:
+@measures("resnet18-kernels-binarized", "share that two levels explain, mean of nine", two_levels, BINARIZED)
+def reading(quantity: str, statistic: Callable[[np.ndarray], np.ndarray], claimed: float) -> Measurement:
     """A statistic of the nine signal kernels (..., 9, 9) beside its law for random orthonormal bases."""
     null = statistic(sampled_bases(9, DRAWS, np.random.default_rng(0)))
     printed = np.array(authors()["resnet18_right_singular_vectors"]).T
@@ -226,8 +235,13 @@ def reading(quantity: str, statistic: Callable[[np.ndarray], np.ndarray]) -> Mea
     return Measurement(
         quantity,
         runs,
-        Control.null("random orthonormal bases, 10,000 draws: mean, and 97.5 % quantile as the bound", null),
+        Control.laws(
+            f"random orthonormal bases, 10,000 draws; and those moved to a mean of {claimed}",
+            null,
+            moved(null, claimed),
+        ),
         {
+            "random bases, mean": null.mean(),
             "p-values": ps,
             "p-values adjusted over the seeds": holm(ps),
             "before training": [float(statistic(FourSubspaces.of(kernels(s, "initial")).Vh)) for s in runs],
@@ -265,7 +279,9 @@ def _second_look() -> dict:
 
 @measures("resnet18-kernels-directional")
 def resnet18_kernels_directional() -> Measurement:
-    taken = reading("best line's share of the energy, mean of nine", lambda bases: line_share(bases).mean(axis=-1))
+    taken = reading(
+        "best line's share of the energy, mean of nine", lambda bases: line_share(bases).mean(axis=-1), DIRECTIONAL
+    )
     return replace(taken, details=taken.details | {"p-values of the share along rows or columns": _second_look()})
 
 
@@ -279,10 +295,15 @@ def panel(number: int, pattern: str) -> Measurement:
     law = energy_fraction_law(9, pixels)
     printed = float(pattern_share(np.array(authors()["resnet18_right_singular_vectors"])[:, number - 1], pattern))
     runs = per_seed(lambda seed: float(pattern_share(signal_kernels(seed)[number - 1], pattern)), RESNET)
+    chance = law.rvs(DRAWS, random_state=np.random.default_rng(0))
     return Measurement(
         f"share of the energy of signal kernel {number} in: {pattern}",
         runs,
-        Control.null("a random direction: mean, and 97.5 % quantile as the bound", law),
+        Control.laws(
+            f"a random direction, 10,000 draws; and the pattern in noise, with a mean share of {DOMINATED[pattern]}",
+            chance,
+            planted_shares(pixels, DOMINATED[pattern]),
+        ),
         {
             "p-values": [law.sf(value) for value in runs.values()],
             "authors": {"value": printed, "p-value": law.sf(printed)},
@@ -291,29 +312,46 @@ def panel(number: int, pattern: str) -> Measurement:
     )
 
 
+def planted_shares(pixels: int, mean: float) -> np.ndarray:
+    """(10,000,) shares of the energy in so many of nine pixels, all alike but for normal noise all over the kernel."""
+    noise = np.random.default_rng(0).standard_normal((DRAWS, 9))
+
+    def shares(height):
+        kernels = noise + np.where(np.arange(9) < pixels, height, 0.0)
+        return (kernels[:, :pixels] ** 2).sum(axis=1) / (kernels**2).sum(axis=1)
+
+    return shares(scipy.optimize.brentq(lambda height: shares(height).mean() - mean, 0, 100))
+
+
 @measures("signal-kernels-equally-important")
 def signal_kernels_equally_important() -> Measurement:
-    def spread(changes):
-        return max(changes) / min(changes)
-
     def changes(what):
         return [found[what] for found in every.values()]
 
-    every = per_seed(observed, RESNET)
-    one, bases = "change without each signal kernel", "change without each of a random basis"
+    every, ranked = per_seed(observed, RESNET), observation(IMPORTANCE)
+    one, bases, uniform = "change without each signal kernel", "change without each of a random basis", SHUFFLES
+    even = (np.arange(uniform) + 0.5) / uniform
     return Measurement(
-        "largest over smallest change of the outputs without one signal kernel",
-        per_seed(lambda seed: spread(every[seed][one]), every),
-        Control.same(
-            "random orthonormal bases in place of the signal kernels, mean of five a seed",
-            per_seed(lambda seed: float(np.mean([spread(basis) for basis in every[seed][bases]])), every),
+        "share of random bases with at most as large a ratio of largest to smallest change of the outputs",
+        {
+            int(seed): float(np.mean(np.array(found["random bases"]) <= found["signal kernels"]))
+            for seed, found in ranked.items()
+        },
+        Control.laws(
+            "every share as likely; and Beta(1, 19), a twentieth on average", even, 1 - (1 - even) ** (1 / 19)
         ),
         {
+            "largest over smallest": {
+                "signal kernels": [found["signal kernels"] for found in ranked.values()],
+                "random bases, median": [np.median(found["random bases"]) for found in ranked.values()],
+                "pixels": [found["pixels"] for found in ranked.values()],
+            },
             one: changes(one),
+            bases: changes(bases),
             "change without each pixel": changes("change without each pixel"),
             "share of each signal kernel along the flat kernel": [
                 (signal_kernels(seed).sum(axis=1) / 3) ** 2 for seed in every
             ],
         },
-        [*OBSERVED, *files(RESNET)],
+        [*OBSERVED, *files(RESNET), observation_path(IMPORTANCE)],
     )

@@ -14,6 +14,7 @@ from evidence import (  # noqa: F401, each enters its measurements
     figure2,
     figure3,
     identities,
+    input_training,
     inverse,
     spectrum,
     stability,

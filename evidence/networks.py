@@ -33,7 +33,7 @@ class Variant:
 
 VARIANTS = {
     "fcnn1": Variant("fcnn1", 10),
-    "fcnn5": Variant("fcnn5", 5),
+    "fcnn5": Variant("fcnn5", 10),
     "fcnn5_leaky_relu": Variant("fcnn5_leaky_relu", 3),
     "fcnn5_relu": Variant("fcnn5_relu", 3),
     "fcnn5_tanh": Variant("fcnn5_tanh", 3),

@@ -1,5 +1,7 @@
 """Whether a low condition number makes a decomposition stable (section 2.3): the space, and its single vectors."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.linalg
 
@@ -9,6 +11,8 @@ from vsbook.ledger import Measurement
 from vsbook.linalg.subspaces import FourSubspaces
 
 DRAWS = 20
+KAPPAS = (1.07, 7.22, 100.0)
+NOISE = 1e-3 / 28  # a thousandth of the root mean square of the singular values, over the root of 784
 
 
 def with_condition(S: FourSubspaces, kappa: float) -> np.ndarray:
@@ -17,11 +21,21 @@ def with_condition(S: FourSubspaces, kappa: float) -> np.ndarray:
     return (S.column_space * s / np.sqrt((s**2).mean())) @ S.row_space.T
 
 
-def space_angle(A: np.ndarray, sd: float, seed: int) -> float:
-    """Largest principal angle between the row spaces of A and A + noise; mean over draws."""
-    generator, basis = np.random.default_rng(seed), FourSubspaces.of(A).row_space
-    noisy = (FourSubspaces.of(A + generator.normal(0, sd, A.shape)).row_space for _ in range(DRAWS))
-    return float(np.mean([scipy.linalg.subspace_angles(basis, other)[0] for other in noisy]))
+@dataclass(frozen=True)
+class Turns:
+    """How far a row space turned under each noise: sines of the largest angles, and the noise's spectral norms."""
+
+    sines: np.ndarray
+    noise: np.ndarray
+    singular_values: np.ndarray
+
+
+def turns(A: np.ndarray, seed: int) -> Turns:
+    """The row space of A beside that of A + noise, over draws."""
+    generator, S = np.random.default_rng(seed), FourSubspaces.of(A)
+    noises = [generator.normal(0, NOISE, A.shape) for _ in range(DRAWS)]
+    angles = [scipy.linalg.subspace_angles(S.row_space, FourSubspaces.of(A + noise).row_space)[0] for noise in noises]
+    return Turns(np.sin(angles), np.array([np.linalg.norm(noise, 2) for noise in noises]), S.singular_values)
 
 
 def vector_angle(A: np.ndarray, sd: float, seed: int) -> float:
@@ -33,21 +47,18 @@ def vector_angle(A: np.ndarray, sd: float, seed: int) -> float:
 
 @measures("low-condition-number-is-stable")
 def low_condition_number_is_stable() -> Measurement:
-    def angle(kappa):
-        return per_seed(
-            lambda seed: space_angle(with_condition(subspaces("fcnn1", seed), kappa), 1e-3 / 28, seed), "fcnn1"
-        )
+    turned = per_seed(lambda seed: [turns(with_condition(subspaces("fcnn1", seed), k), seed) for k in KAPPAS], "fcnn1")
 
-    angles = {kappa: angle(kappa) for kappa in (1.07, 7.22, 100.0)}
+    def largest(which):
+        """Of the sines over what the smallest singular value, or another, would allow."""
+        return {s: max((of.sines * of.singular_values[which] / of.noise).max() for of in t) for s, t in turned.items()}
 
-    def steeper(kappa):
-        return per_seed(lambda seed: angles[kappa][seed] / angles[1.07][seed], "fcnn1")
-
+    angles = over_seeds({seed: np.array([of.sines.mean() for of in every]) for seed, every in turned.items()})
     return Measurement(
-        "angle at condition number 100 over angle at 1.07",
-        steeper(100.0),
-        Control.same("the same at condition number 7.22 over 1.07", steeper(7.22)),
-        {"mean angle in degrees": {str(kappa): np.degrees(over_seeds(a)) for kappa, a in angles.items()}},
+        "sine of the largest angle over what the smallest singular value allows",
+        largest(-1),
+        Control.same("the same by the largest singular value", largest(0)),
+        {"mean angle in degrees": dict(zip(map(str, KAPPAS), np.degrees(np.arcsin(angles)), strict=True))},
         inputs("fcnn1"),
     )
 

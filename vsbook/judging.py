@@ -138,10 +138,10 @@ class Number:
         low, high = prediction_interval(runs)
         return f"one more seed would fall between {low:{form}} and {high:{form}}; the paper states {self.stated}"
 
-    def draw(self, hypothesis: str, runs, control: dict, generator: np.random.Generator) -> list[float]:
-        """As many seeds, scattered as those on file, around the stated number or one that differs."""
+    def draw(self, hypothesis: str, count: int, runs, control: dict, generator: np.random.Generator) -> list[float]:
+        """So many seeds, scattered as those on file, around the stated number or one that differs."""
         centre = float(self.stated) + (0 if hypothesis == "claimed" else self.apart * generator.choice([-1, 1]))
-        return generator.normal(centre, np.std(runs, ddof=1), len(runs)).tolist()
+        return generator.normal(centre, np.std(runs, ddof=1), count).tolist()
 
 
 @dataclass(frozen=True)
@@ -202,11 +202,11 @@ class Mean:
         side = "above" if self.claimed > self.null else "below"
         return f"95 % confidence interval of the mean {low} to {high}, to lie {side} {middle}"
 
-    def draw(self, hypothesis: str, runs, control: dict, generator: np.random.Generator) -> list[float]:
-        """As many seeds, scattered as those on file, around what is claimed or its opposite."""
+    def draw(self, hypothesis: str, count: int, runs, control: dict, generator: np.random.Generator) -> list[float]:
+        """So many seeds, scattered as those on file, around what is claimed or its opposite."""
         centre = self.on_scale(getattr(self, hypothesis))
         variance = max(0.0, self.on_scale(runs).var(ddof=1) - self._within(runs))
-        values = self.back_all(generator.normal(centre, np.sqrt(variance), len(runs)))
+        values = self.back_all(generator.normal(centre, np.sqrt(variance), count))
         return (generator.binomial(self.outcomes, values) / self.outcomes if self.outcomes else values).tolist()
 
     def back_all(self, values) -> np.ndarray:
@@ -230,9 +230,11 @@ class Law:
     claimed: float = 0.5
     seeds: str = "independent"
     family: str = ""
+    artefact: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse sides and kinds of seeds that there aren't."""
+        """Refuse sides and kinds of seeds that there aren't, and what no control can say."""
+        _checked(self.artefact)
         one_of(self.side, ("above", "below"), "side")
         one_of(self.seeds, ("independent", "alike"), "seeds")
 
@@ -269,14 +271,14 @@ class Law:
         against_null, against_claimed = self.adjusted(runs, control, family)
         return f"p = {against_null:.2g} if it were chance, p = {against_claimed:.2g} if it were as the words say"
 
-    def draw(self, hypothesis: str, runs, control: dict, generator: np.random.Generator) -> list[float]:
-        """As many seeds as on file from one of the laws; alike ones are all the same."""
-        count = 1 if self.seeds == "alike" else len(runs)
+    def draw(self, hypothesis: str, count: int, runs, control: dict, generator: np.random.Generator) -> list[float]:
+        """So many seeds from one of the laws; alike ones are all the same."""
+        differ = 1 if self.seeds == "alike" else count
         if self.of:
-            values = generator.binomial(self.of, getattr(self, hypothesis), count).astype(float)
+            values = generator.binomial(self.of, getattr(self, hypothesis), differ).astype(float)
         else:
-            values = generator.choice(np.asarray(of_control(control, hypothesis)), count)
-        return values.tolist() * (len(runs) // count)
+            values = generator.choice(np.asarray(of_control(control, hypothesis)), differ)
+        return values.tolist() * (count // differ)
 
 
 KINDS = {"theorem": Theorem, "number": Number, "mean": Mean, "law": Law}

@@ -25,15 +25,17 @@ __all__ = [
     "Claim",
     "Measurement",
     "claims",
+    "family",
+    "finding",
     "judge",
     "measured",
+    "on_file",
     "observation",
     "paper_map",
     "power",
     "record",
     "result",
     "tally",
-    "values",
     "verdict",
     "why",
 ]
@@ -52,8 +54,9 @@ class Claim:
     """One checkable claim.
 
     `stated` is as printed in the paper ('7.22': its precision is part of the claim), or a reading in words. `rule` is
-    one of the kinds of `vsbook.judging`, as a table with its settings. `first`: the verdict of the ledger's first
-    edition; `revised`: why rule or measure aren't the first ones. `blocked`: why an open claim can't be measured here.
+    one of the kinds of `vsbook.judging`, as a table with its settings. `find` and `so`: a sentence each, in which
+    `finding` puts the measured numbers. `first`: the verdict of the ledger's first edition; `revised`: why rule or
+    measure aren't the first ones. `blocked`: why an open claim can't be measured here.
     """
 
     id: str
@@ -63,6 +66,8 @@ class Claim:
     unit: str
     measure: str
     rule: dict
+    find: str
+    so: str
     chapter: str
     format: str = ".2f"
     first: str = ""
@@ -177,9 +182,16 @@ def _goes_both_ways(claim_id: str) -> bool:
     )
 
 
-def _on_file(claim_id: str) -> tuple[dict[int, float], dict] | None:
-    """Runs and control of a claim as its measurement returned them, or None while it is open."""
-    if (found := result(claim_id)) is None:
+def on_file(claim_id: str) -> tuple[dict[int, float], dict] | None:
+    """Runs and control of a claim as its measurement returned them, or None while it is open.
+
+    What was measured for other words than the claim has now is no measurement of it.
+
+    Raises:
+        BadInput: for an unknown id.
+    """
+    found = result(claim_id)
+    if found is None or found["claim_sha256"] != claims()[claim_id].digest:
         return None
     control = dict(found["control"])
     if "runs" in control:
@@ -204,21 +216,24 @@ def judge(claim: Claim, runs: dict[int, float], control: dict) -> tuple[str, str
     return found, why
 
 
-def _p_values_beside(claim: Claim) -> list[tuple[float, float]]:
-    """The p-values of the measured claims that are tested together with this one."""
+def family(claim: Claim) -> list[Claim]:
+    """The other measured claims that are tested together with this one."""
     name = claim.rule.get("family")
-    others = [other for other in claims().values() if name and other.rule.get("family") == name and other != claim]
-    seen = [(other.judged_by, _on_file(other.id)) for other in others]
-    return [rule.p_values(list(on_file[0].values()), on_file[1]) for rule, on_file in seen if on_file]
+    return [c for c in claims().values() if name and c.rule.get("family") == name and c != claim and on_file(c.id)]
+
+
+def _p_values_beside(claim: Claim) -> list[tuple[float, float]]:
+    found = [(other.judged_by, *on_file(other.id)) for other in family(claim)]
+    return [rule.p_values(list(runs.values()), control) for rule, runs, control in found]
 
 
 @functools.cache
 def _judgement(claim_id: str) -> tuple[str, str]:
     """Verdict and reason from what is on file; a rule that can't come out both ways decides nothing."""
-    claim, on_file = claims()[claim_id], _on_file(claim_id)
-    if on_file is None:
+    claim, seen = claims()[claim_id], on_file(claim_id)
+    if seen is None:
         return "open", claim.blocked or "not measured yet"
-    found, why = judge(claim, *on_file)
+    found, why = judge(claim, *seen)
     if found in ("reproduced", "contradicted", "artefact") and not _goes_both_ways(claim_id):
         return "undecided", f"{why}; on simulated data this rule can't tell the two cases apart"
     return found, why
@@ -257,22 +272,38 @@ def measured(claim_id: str) -> str:
     found, claim = result(claim_id), claims()[claim_id]
     if found is None:
         return "–"
-    runs = np.array([run["value"] for run in found["runs"]])
-    n = f"{runs.size} seeds"
+    n = f"{found['summary']['n']} seeds"
     if claim.rule["kind"] == "theorem":
-        return f"error at most {runs.max():.0e} ({n})" if runs.max() else f"no error at all ({n})"
-    mean, sd = (f"{number:{claim.format}}" for number in (runs.mean(), runs.std(ddof=1)))
+        worst = max(run["value"] for run in found["runs"])
+        return f"error at most {worst:.0e} ({n})" if worst else f"no error at all ({n})"
+    mean, sd = (f"{found['summary'][key]:{claim.format}}" for key in ("mean", "sd"))
     return f"{mean} ± {sd}{f' {claim.unit}' if claim.unit else ''} ({n})"
+
+
+def finding(claim_id: str) -> tuple[str, str]:
+    """What we find, and what of it: two sentences for a reader, with numbers that can be said aloud.
+
+    Raises:
+        BadInput: for an unknown id.
+    """
+    claim, found = claims()[one_of(claim_id, claims(), "claim")], result(claim_id)
+    if found is None:
+        return claim.find, claim.so
+    runs, beside = ([run["value"] for run in part.get("runs", [])] for part in (found, found["control"]))
+    numbers = found["summary"] | {"least": min(runs), "most": max(runs), "d": found["details"]}
+    numbers["control"] = np.mean(beside) if beside else np.nan
+    return claim.find.format(**numbers), claim.so.format(**numbers)
 
 
 def record(claim_id: str, measurement: Measurement, script: str, root: Path) -> Path:
     """Write a measurement to `results/<id>.json`, beside and then into place, if the claim's rule can judge it.
 
     Raises:
-        BadInput: for an unknown id, or what `judge` refuses.
+        BadInput: for an unknown id, fewer than three seeds, or a control without what the rule asks for.
     """
     claim = claims()[one_of(claim_id, claims(), "claim")]
-    judge(claim, measurement.runs, measurement.control)
+    values = np.array(list(measurement.runs.values()))
+    claim.judged_by.decide(values.tolist(), measurement.control)
     entry = {
         "claim": claim_id,
         "claim_sha256": claim.digest,
@@ -280,6 +311,7 @@ def record(claim_id: str, measurement: Measurement, script: str, root: Path) -> 
         "unit": claim.unit,
         "runs": _runs(measurement.runs),
         "control": {key: _runs(value) if key == "runs" else value for key, value in measurement.control.items()},
+        "summary": {"mean": values.mean(), "sd": values.std(ddof=1), "n": len(values)},
         "details": measurement.details,
         "script": script,
         "inputs": {

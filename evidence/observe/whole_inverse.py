@@ -24,6 +24,7 @@ SMOOTH, RELU, RESNET = ("fcnn1", "fcnn5", "fcnn5_leaky_relu"), "fcnn5_relu", "re
 RESNET_OUTPUTS = 50  # one of its Jacobians takes as long as two hundred of FCNN5's
 SEEDS = range(3)
 WALKED = 50
+PAIRED = 300  # outputs on which the walk and Gauss-Newton are compared
 GOAL = 1e-8  # relative forward error up to which an image counts as found
 VISIBLE = 0.01  # how far outside [0, 1] a pixel counts as outside
 
@@ -146,6 +147,18 @@ def walk_run(seed: int, kind: str) -> dict:
     } | quality(images, starts, true, train)
 
 
+def paired_run(seed: int, kind: str) -> dict:
+    """Which of the first test images' outputs a walk misses, and which Gauss-Newton, from the same starts."""
+    train, true = split_for(RELU, seed).train, sample()[:PAIRED]
+    targets = outputs(RELU, seed, true)
+    starts = starting_images(trained(RELU, seed), targets, train, kind)
+    errors = {
+        "the walk": walks(RELU, seed, targets, starts)[1],
+        "Gauss-Newton": invert(trained(RELU, seed), targets, starts).errors,
+    }
+    return {f"missed by {method}": np.flatnonzero(~(found <= GOAL)).tolist() for method, found in errors.items()}
+
+
 def one_step_errors(seed: int, targets, starts) -> np.ndarray:
     """Relative errors after one step by the pseudo-inverse of the affine map of the start's pattern."""
     chain = Chain.of(trained(RELU, seed))
@@ -166,6 +179,7 @@ def runs() -> list[Run]:
     found = {f"test images, seed {seed}": partial(nearest_control, seed) for seed in SEEDS}
     found |= {f"side by side, seed {seed}": partial(side_by_side, seed) for seed in SEEDS}
     found |= {f"walk, {STARTS[0]}, seed {seed}": partial(walk_run, seed, STARTS[0]) for seed in SEEDS}
+    found |= {f"pairs, {STARTS[0]}, seed {seed}": partial(paired_run, seed, STARTS[0]) for seed in SEEDS}
     kinds = [(kind, seed) for kind in STARTS for seed in SEEDS]
     for name in (*SMOOTH, RELU):
         found |= {f"{name}, {kind}, seed {seed}": partial(newton_run, name, seed, kind, 1000) for kind, seed in kinds}

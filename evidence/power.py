@@ -1,0 +1,83 @@
+"""What each rule says of data as its claim would have it, and as its opposite would: a minute on two cores.
+
+Run from the root: `make power`, or `make power SEED=7` to see other draws of the same. The data are drawn by the law
+of the statistic as it is estimated from the seeds on file: their scatter, or the laws that a measurement brings. What
+was measured of the claim has no part in it.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from vsbook.files import write_beside
+from vsbook.judging import HYPOTHESES, Law, Theorem
+from vsbook.ledger import MISTAKES, POWER, Claim, claims, family, on_file
+
+FILE = Path(__file__).parent / "power.json"
+DRAWS = 1000
+MOST = 60  # seeds that are tried, where those on file are too few
+
+
+def simulated() -> dict:
+    """The table as it is on file."""
+    return json.loads(FILE.read_text(encoding="utf-8"))
+
+
+def said(claim: Claim, hypothesis: str, count: int, generator: np.random.Generator) -> str:
+    """The verdict of the claim's rule on so many seeds drawn under a hypothesis; its family's are drawn alike."""
+    drawn = []
+    for one in [claim, *family(claim)]:
+        runs, control = on_file(one.id)
+        runs = one.judged_by.draw(hypothesis, count, list(runs.values()), control, generator)
+        drawn.append((one.judged_by, runs, control))
+    (rule, runs, control), *others = drawn
+    if isinstance(rule, Law):
+        return rule.decide(runs, control, [r.p_values(of, beside) for r, of, beside in others])
+    return rule.decide(runs, control)
+
+
+def shares(claim: Claim, count: int, draws: int, generator: np.random.Generator) -> dict:
+    """How often it says what, under both hypotheses."""
+    found = {}
+    for hypothesis in HYPOTHESES:
+        verdicts = [said(claim, hypothesis, count, generator) for _ in range(draws)]
+        found[hypothesis] = {v: verdicts.count(v) / draws for v in ("reproduced", "contradicted", "undecided")}
+    return found
+
+
+def fit(found: dict) -> bool:
+    """Whether the rule says yes and no where it should, and seldom where it shouldn't."""
+    right = min(found["claimed"]["reproduced"], found["null"]["contradicted"])
+    return right >= POWER and max(found["claimed"]["contradicted"], found["null"]["reproduced"]) <= MISTAKES
+
+
+def needed(claim: Claim, count: int, generator: np.random.Generator) -> int | None:
+    """The smallest number of seeds for which the rule is fit; None where no number up to `MOST` is."""
+    return next((n for n in range(count, MOST + 1) if fit(shares(claim, n, DRAWS // 5, generator))), None)
+
+
+def simulate(seed: int, draws: int = DRAWS) -> dict:
+    """The table: by claim what its rule says, and of those without power the number of seeds that would do."""
+    table = {}
+    judged = [c for c in claims().values() if on_file(c.id) and not isinstance(c.judged_by, Theorem)]
+    for number, claim in enumerate(tqdm(judged, desc="rules")):
+        generator, count = np.random.default_rng([seed, number]), len(on_file(claim.id)[0])
+        entry = table[claim.id] = shares(claim, count, draws, generator) | {"seeds": count}
+        if not fit(entry):
+            alike = isinstance(claim.judged_by, Law) and claim.judged_by.seeds == "alike"
+            entry["needs"] = None if alike else needed(claim, count, generator)
+    return table
+
+
+if __name__ == "__main__":
+    other = [int(word) for word in sys.argv[1:]]
+    made = simulate(*(other or [0]))
+    lines = [f"{claim_id}: {json.dumps(entry)}" for claim_id, entry in made.items()]
+    if other:
+        print("\n".join(lines))
+    else:
+        write_beside(FILE, (json.dumps(made, indent=1) + "\n").encode())
+    print(f"{sum(map(fit, made.values()))} of {len(made)} rules go both ways")
