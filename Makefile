@@ -11,7 +11,7 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test serve train survey results portable matrix bench lint references student zip clean chromium
+.PHONY: help book test serve train survey results power portable matrix bench lint references student zip clean chromium
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ survey: .venv/ready  ## list what takes long to observe, and what of it is missi
 
 results: .venv/ready  ## repeat the measurements (CLAIM=id: that one)
 	.venv/bin/python -m evidence.measure $(CLAIM)
+
+power: .venv/ready  ## simulate what each rule says of a claim and of its opposite (SEED=7: other draws, shown alone)
+	.venv/bin/python -m evidence.power $(SEED)
 
 portable: .venv/ready  ## chapters and numbers as on other processors (MACHINE=nehalem: that one; all: an hour)
 	.venv/bin/python -m tools.portable $(MACHINE)

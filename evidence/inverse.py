@@ -20,7 +20,8 @@ from vsbook.inversion.polytopes import EXACT
 from vsbook.inversion.starts import STARTS
 from vsbook.ledger import Measurement, observation
 from vsbook.linalg.lengths import relative_lengths
-from vsbook.networks.data import mnist_split
+from vsbook.networks.data import mnist, mnist_split
+from vsbook.networks.outputs import logits
 
 PAIR = ["fcnn1", "fcnn5"]
 TWINS = ["fcnn5_leaky_relu", "fcnn5_tanh"]
@@ -87,9 +88,29 @@ def layerwise_inversion_through_layers() -> Measurement:
                 for precision in ("float64", "float32")
             },
             "reachable": reachable(),
+            "float32 outputs of fcnn1 without an inverse": _without_inverse(),
+            "length over the image's, median": {name: list(median_lengths(name).values()) for name in ALL},
         },
         [*inputs(*ALL), observation_path("reachable")],
     )
+
+
+def _without_inverse() -> dict[str, list[int]]:
+    """By seed how many of FCNN1's outputs in float32 were rounded to where SELU has no finite inverse."""
+
+    def count(seed):
+        model = trained("fcnn1", seed)
+        training, test = (logits(model, part.images).numpy() for part in (mnist_split(seed).train, mnist().test))
+        asked = {"test images": test, "ideal outputs": ideal_outputs(training, READINGS[0])}
+        return {name: int((~invert_layers(chain("fcnn1", seed), rows).in_range).sum()) for name, rows in asked.items()}
+
+    found = [count(seed) for seed in whole_inverse.SEEDS]
+    return {name: [entry[name] for entry in found] for name in found[0]}
+
+
+def median_lengths(name: str) -> dict[int, float]:
+    """By seed how long the recovered images are beside the test images."""
+    return per_seed(lambda seed: np.median(relative_lengths(inverse_of_sample(name, seed).images, sample())), name)
 
 
 @functools.cache

@@ -50,7 +50,7 @@ def small(tmp_path) -> Project:
         "format: jb-book\nroot: book/index\nchapters:\n- {file: notebooks/one}\n- {file: book/reproduction}\n"
     )
     (tmp_path / "book" / "index.md").write_text("# A book\n\nSee {doc}`../notebooks/one`.\n")
-    (tmp_path / "book" / "reproduction.md").write_text("# Ledger\n\n```{ledger-table}\n```\n")
+    (tmp_path / "book" / "reproduction.md").write_text("# Ledger\n\n```{ledger-cards}\n```\n")
     package = tmp_path / "vsbook"
     package.mkdir()
     (package / "__init__.py").write_text("")

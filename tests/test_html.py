@@ -10,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 
 from tools.project import Project
+from vsbook.ledger import by_place, claims, verdict
 
 ROOT = Path(__file__).parent.parent
 PAGES = Project(ROOT).pages
@@ -189,3 +190,73 @@ def test_chapter_can_be_launched_and_downloaded(tab, address, html, project, nam
     download = json.loads((html / "_sources" / file).read_text())
     outputs = [output for cell in download["cells"] for output in cell.get("outputs", [])]
     assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+# the ledger's page
+
+
+LEDGER = "notebooks/reproduction"
+SHOWN = "[...document.querySelectorAll('.ledger-card')].filter(card => card.checkVisibility()).map(card => card.id)"
+
+
+@pytest.mark.parametrize("page", [LEDGER, "book/index"])
+def test_each_claim_has_a_square_that_opens_its_card(tab, html, page):
+    """From the disk, by the keyboard; the name of the link says claim and verdict."""
+    open_page(tab, html.as_uri(), page)
+    squares = tab.locator(".ledger-picture a")
+    assert squares.count() == len(claims())
+    names = [" ".join(name.split()) for name in squares.all_text_contents()]
+    for claim in claims().values():
+        assert any(name.endswith(f"{verdict(claim.id)}: {claim.statement}") for name in names), claim.id
+    chosen = squares.nth(20)
+    target = chosen.get_attribute("href").partition("#")[2]
+    chosen.focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_function(f"document.getElementById({target!r})?.open")
+    assert tab.evaluate("document.activeElement.parentElement.id") == target
+    assert tab.locator(".ledger-card[open]").count() == 1
+
+
+def test_the_cards_are_filtered(tab, html):
+    open_page(tab, html.as_uri(), LEDGER)
+    assert len(tab.evaluate(SHOWN)) == len(claims())
+    tab.select_option("[data-by=verdict]", "contradicted")
+    wanted = {f"claim-{claim_id}" for claim_id in claims() if verdict(claim_id) == "contradicted"}
+    assert set(tab.evaluate(SHOWN)) == wanted
+    tab.select_option("[data-by=section]", "Figure 2")
+    some = {f"claim-{claim.id}" for claim in by_place()["Figure 2"]} & wanted
+    assert set(tab.evaluate(SHOWN)) == some
+    assert tab.locator(".ledger-filter output").inner_text() == f"{len(some)} of {len(claims())} claims"
+    tab.select_option("[data-by=verdict]", "")
+    tab.select_option("[data-by=section]", "")
+    tab.fill("[data-by=word]", "Translation")
+    found = tab.evaluate(SHOWN)
+    assert 0 < len(found) < 10
+    assert all("translation" in tab.locator(f"#{card}").text_content().lower() for card in found)
+
+
+def test_without_scripts_every_card_is_there(browser, html):
+    with browser.new_context(java_script_enabled=False) as context:
+        tab = context.new_page()
+        tab.goto(f"{html.as_uri()}/{LEDGER}.html")
+        cards = tab.locator(".ledger-card")
+        assert cards.count() == len(claims())
+        assert all(card.is_visible() for card in cards.all())
+        assert not tab.locator(".ledger-filter").is_visible()
+        cards.nth(3).locator("summary").first.click()
+        assert "We find" in cards.nth(3).inner_text()
+
+
+def test_a_stranger_finds_the_picture_first(tab, address):
+    """Counts and picture stand within the first screen and a half, on a telephone within three."""
+    for width, screens in ((1280, 1.5), (390, 3)):
+        open_page(tab, address, LEDGER, width=width)
+        assert tab.locator(".ledger-picture").bounding_box()["y"] < screens * 900
+
+
+def test_the_index_shows_a_card_a_chapter(tab, address):
+    open_page(tab, address, "book/index")
+    cards = tab.locator(".chapter-card")
+    assert cards.count() == len(CHAPTERS)
+    for text in cards.all_inner_texts():
+        assert any(line.endswith(" minutes") and line.split()[0].isdigit() for line in text.splitlines()), text

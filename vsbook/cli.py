@@ -120,10 +120,8 @@ def ledger(claim: Annotated[str | None, typer.Argument(help="A claim's id; all c
             f"{entry.id}: {book.verdict(entry.id)}\n    stated {entry.stated}; measured {book.measured(entry.id)}"
         )
         if claim is not None:
-            found = book.result(claim)
-            typer.echo(
-                f"    {entry.statement}\n    {entry.measure}\n    {found['why'] if found else 'not measured yet'}"
-            )
+            lines = [entry.statement, *book.finding(claim), entry.measure, book.why(claim)]
+            typer.echo("\n".join(f"    {line}" for line in lines))
 
 
 def main() -> None:

@@ -24,11 +24,19 @@ __all__ = [
     "Number",
     "Theorem",
     "confidence_interval",
+    "of_control",
     "prediction_interval",
     "rule_of",
 ]
 
-VERDICTS = ("theorem", "reproduced", "contradicted", "undecided", "artefact", "open")
+VERDICTS = {  # and the sign of each: they differ without colour
+    "theorem": "=",
+    "reproduced": "✓",
+    "contradicted": "✗",
+    "undecided": "?",
+    "artefact": "≈",
+    "open": "·",
+}
 HYPOTHESES = ("claimed", "null")
 LEVEL = 0.025  # the chance of an error on each side
 
@@ -85,6 +93,13 @@ def of_control(control: dict, key: str):
     return control[key]
 
 
+_SCALES = {  # there and back
+    "plain": (np.asarray, np.asarray),
+    "log": (np.log, np.exp),
+    "logit": (lambda values: scipy.special.logit(values), lambda values: scipy.special.expit(values)),  # loaded late
+}
+
+
 def _checked(artefact: str) -> None:
     if artefact:
         one_of(artefact, ("control too", "control not"), "artefact")
@@ -95,17 +110,20 @@ class Theorem:
     """An identity, or what follows from shapes: no run's error exceeds `bound`, and every run of the control does.
 
     The control breaks the identity on purpose. A theorem that fails its check shows an error in the code.
+
+    >>> Theorem(1e-9).decide([0.0, 1e-15, 1e-16], {"runs": {0: 0.5, 1: 0.4}})
+    'theorem'
     """
 
     bound: float
 
     def decide(self, runs, control: dict) -> str:
-        """The verdict."""
+        """The verdict, without a word of why."""
         broken = min(of_control(control, "runs").values())
         return "theorem" if max(_seeds(runs)) <= self.bound < broken else "contradicted"
 
     def why(self, runs, control: dict, form: str) -> str:
-        """The sentence that says so."""
+        """The sentence that gives the numbers that were compared."""
         broken = min(of_control(control, "runs").values())
         return f"largest error {max(runs):.0e}, allowed {self.bound:.0e}; broken on purpose at least {broken:.0e}"
 
@@ -115,6 +133,9 @@ class Number:
     """A printed number: it, give or take half its last digit, meets the 95 % prediction interval of the seeds.
 
     An interval that is wider than `apart`, by which another number would differ, each way, decides nothing.
+
+    >>> Number("92", apart=1.0).decide([91.9, 92.0, 92.1], {})
+    'reproduced'
     """
 
     stated: str
@@ -134,7 +155,7 @@ class Number:
         return "reproduced" if (high - low) / 2 <= self.apart else "undecided"
 
     def why(self, runs, control: dict, form: str) -> str:
-        """The sentence that says so."""
+        """The sentence that gives the numbers that were compared."""
         low, high = prediction_interval(runs)
         return f"one more seed would fall between {low:{form}} and {high:{form}}; the paper states {self.stated}"
 
@@ -150,6 +171,9 @@ class Mean:
 
     The middle is taken on the `scale`, on which seeds scatter evenly: 'plain', 'log' for ratios, 'logit' for shares.
     `outcomes`: of how many yes or no a share is made; a seed scatters at least as such shares do.
+
+    >>> Mean(claimed=2.0, null=1.0, scale="log").decide([1.1, 1.0, 1.2], {})
+    'contradicted'
     """
 
     claimed: float
@@ -160,7 +184,7 @@ class Mean:
 
     def __post_init__(self) -> None:
         """Refuse scales that there aren't, and what no control can say."""
-        one_of(self.scale, ("plain", "log", "logit"), "scale")
+        one_of(self.scale, _SCALES, "scale")
         _checked(self.artefact)
 
     def on_scale(self, values):
@@ -168,7 +192,11 @@ class Mean:
         values = np.asarray(values, np.float64)
         if self.outcomes:
             values = (values * self.outcomes + 0.5) / (self.outcomes + 1)
-        return {"plain": lambda v: v, "log": np.log, "logit": scipy.special.logit}[self.scale](values)
+        return _SCALES[self.scale][0](values)
+
+    def off_scale(self, values):
+        """From the scale to what is read."""
+        return _SCALES[self.scale][1](np.asarray(values))
 
     def _within(self, runs) -> float:
         """The variance on the scale that so many outcomes alone would give."""
@@ -192,13 +220,9 @@ class Mean:
             return "undecided"
         return "reproduced" if (low > self.middle) == (self.claimed > self.null) else "contradicted"
 
-    def back(self, value: float) -> float:
-        """From the scale to what is read."""
-        return float({"plain": lambda v: v, "log": np.exp, "logit": scipy.special.expit}[self.scale](value))
-
     def why(self, runs, control: dict, form: str) -> str:
-        """The sentence that says so."""
-        low, high, middle = (f"{self.back(end):{form}}" for end in (*self._ends(runs), self.middle))
+        """The sentence that gives the numbers that were compared."""
+        low, high, middle = (f"{self.off_scale(end):{form}}" for end in (*self._ends(runs), self.middle))
         side = "above" if self.claimed > self.null else "below"
         return f"95 % confidence interval of the mean {low} to {high}, to lie {side} {middle}"
 
@@ -206,12 +230,8 @@ class Mean:
         """So many seeds, scattered as those on file, around what is claimed or its opposite."""
         centre = self.on_scale(getattr(self, hypothesis))
         variance = max(0.0, self.on_scale(runs).var(ddof=1) - self._within(runs))
-        values = self.back_all(generator.normal(centre, np.sqrt(variance), count))
+        values = self.off_scale(generator.normal(centre, np.sqrt(variance), count))
         return (generator.binomial(self.outcomes, values) / self.outcomes if self.outcomes else values).tolist()
-
-    def back_all(self, values) -> np.ndarray:
-        """Several at once."""
-        return np.array([self.back(value) for value in values])
 
 
 @dataclass(frozen=True)
@@ -222,6 +242,9 @@ class Law:
     comes out with probability `null` or `claimed`. Where `seeds` are 'independent' their p-values are combined by
     Fisher's sum; where they are 'alike', being judged on the same few things, the median seed speaks. p-values of a
     `family` of claims are adjusted by Holm.
+
+    >>> Law(of=10, null=0.5, claimed=0.95, seeds="alike").decide([10, 10, 9], {})
+    'reproduced'
     """
 
     side: str = "above"
@@ -267,7 +290,7 @@ class Law:
         return tuple(float(holm(ps)[0]) for ps in zip(self.p_values(runs, control), *family, strict=True))
 
     def why(self, runs, control: dict, form: str, family=()) -> str:
-        """The sentence that says so."""
+        """The sentence that gives the numbers that were compared."""
         against_null, against_claimed = self.adjusted(runs, control, family)
         return f"p = {against_null:.2g} if it were chance, p = {against_claimed:.2g} if it were as the words say"
 

@@ -24,6 +24,7 @@ from vsbook.judging import VERDICTS, Law, Mean, Number, Theorem, of_control, rul
 __all__ = [
     "Claim",
     "Measurement",
+    "by_place",
     "claims",
     "family",
     "finding",
@@ -32,6 +33,7 @@ __all__ = [
     "on_file",
     "observation",
     "paper_map",
+    "place_of",
     "power",
     "record",
     "result",
@@ -43,6 +45,10 @@ __all__ = [
 HERE = Path(__file__).parent
 # inside a wheel the evidence travels in the package, in a checkout it stands beside it
 PARTS = ("claims.toml", "power.json", "results", "observations")
+PLACES_IN_PAPER = (
+    *("Abstract", "2.1 Subspaces", "2.2 One neuron", "2.3 The SVD", "2.4 Inverses"),
+    *("Figure 1", "Figure 2", "Figure 3", "3 The rest", "4 Conclusion"),
+)
 PLACES = (HERE / "evidence", HERE.parent / "evidence")
 
 
@@ -128,6 +134,28 @@ def claims() -> dict[str, Claim]:
 def paper_map() -> list[dict]:
     """Each paragraph of sections 2 to 4 and each row of panels of the figures, with the claims that it makes."""
     return _file()["paragraph"] + _file()["panel"]
+
+
+def place_of(claim: Claim) -> str:
+    """The figure that a claim reads, or else the section that makes it, as a reader finds it in the paper."""
+    figures = [place for place in PLACES_IN_PAPER if place.startswith("Figure") and place in _spelt(claim.source)]
+    if figures and not claim.source.startswith("2"):
+        return figures[0]
+    found = [place for place in PLACES_IN_PAPER if _spelt(claim.source).startswith(place.split(" ")[0])]
+    return max(found, key=lambda place: len(place.split(" ")[0]))
+
+
+def _spelt(source: str) -> str:
+    return source.replace("Fig. ", "Figure ")
+
+
+def by_place() -> dict[str, list[Claim]]:
+    """The claims by figure or section, each in the paper's order.
+
+    >>> [claim.id for claim in by_place()["2.2 One neuron"]]
+    ['neuron-sees-only-the-projection', 'residual-is-orthogonal', 'energy-splits']
+    """
+    return {place: [c for c in claims().values() if place_of(c) == place] for place in PLACES_IN_PAPER}
 
 
 def result(claim_id: str) -> dict | None:

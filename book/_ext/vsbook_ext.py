@@ -2,8 +2,8 @@
 
 Roles, each a link to the claim's row on the reproduction page:
 `` {stated}`id` ``, `` {measured}`id` ``, `` {verdict}`id` ``; and `` {result}`id:summary.mean:.2f` `` for any number of
-a result. Directives: `` {in-the-paper} id id `` (a box with prose and a small table), `` {ledger-table} `` and
-`` {ledger-summary} ``.
+a result. Directive: `` {in-the-paper} id id `` (a box with prose and a small table). The ledger's own page has more, in
+`ledger_ext`.
 """
 
 import functools
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 def stated(claim_id: str) -> str:
     """The paper's value, with its unit where it is a number."""
     claim = ledger.claims()[claim_id]
-    return f"{claim.stated} {claim.unit}".strip() if claim.rule["kind"] == "value" else claim.stated
+    return f"{claim.stated} {claim.unit}".strip() if claim.rule["kind"] == "number" else claim.stated
 
 
 SHOW = {"stated": stated, "measured": ledger.measured, "verdict": ledger.verdict}
@@ -39,7 +39,7 @@ def shown(what: str, claim_id: str) -> nodes.Node:
 
 def coloured(verdict: str) -> nodes.Node:
     """A verdict in its colour."""
-    return nodes.inline(verdict, verdict, classes=["verdict", "verdict-" + verdict.replace(" ", "-")])
+    return nodes.inline(verdict, verdict, classes=["verdict", f"verdict-{verdict}"])
 
 
 def known(claim_ids: list[str], location) -> list[str]:
@@ -130,55 +130,6 @@ class InThePaper(SphinxDirective):
         return content
 
 
-class page_link(nodes.Inline, nodes.Element):
-    """Stands for a link to the box about a claim, until all pages are read."""
-
-
-class LedgerTable(SphinxDirective):
-    """The whole ledger; every claim has its row."""
-
-    def run(self):
-        """A row for each claim, in the paper's order."""
-        headings = ["claim and source", "stated", "measured", "verdict", "where"]
-        return [table(headings, [self.row(claim) for claim in ledger.claims().values()], ["ledger"])]
-
-    def row(self, claim: ledger.Claim) -> list[list[nodes.Node]]:
-        """The cells of one claim; the first is what links lead to."""
-        target = nodes.inline("", "", *self.parse_inline(claim.statement)[0], ids=[f"claim-{claim.id}"])
-        std = self.env.get_domain("std")
-        std.note_hyperlink_target(f"claim-{claim.id}", self.env.docname, f"claim-{claim.id}", claim.statement)
-        found = ledger.result(claim.id)
-        notes = [
-            claim.measure,
-            f"Rule: {found['why']}." if found else claim.blocked or "Not measured yet.",
-            claim.revised,
-        ]
-        return [
-            [target, note(claim.source)],
-            [shown("stated", claim.id)],
-            [
-                shown("measured", claim.id),
-                *map(note, filter(None, notes)),
-            ],
-            [shown("verdict", claim.id)],
-            [page_link(claim=claim.id)],
-        ]
-
-
-def note(text: str) -> nodes.inline:
-    """A line in small print below what a cell shows."""
-    return nodes.inline("", text, classes=["claim-note"])
-
-
-class LedgerSummary(SphinxDirective):
-    """How many claims got which verdict."""
-
-    def run(self):
-        """A row for each verdict."""
-        rows = [[[coloured(verdict)], [nodes.Text(str(count))]] for verdict, count in ledger.tally().items()]
-        return [table(["verdict", "claims"], rows)]
-
-
 def table(headings: list[str], rows: list[list[list[nodes.Node]]], classes=()) -> nodes.Node:
     """A table of docutils nodes in a box of its own, in which it scrolls where the page is narrow."""
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in headings), cols=len(headings))
@@ -197,18 +148,6 @@ def boxes(env) -> dict[str, tuple[str, str]]:
     if not hasattr(env, "vsbook_boxes"):
         env.vsbook_boxes = {}
     return env.vsbook_boxes
-
-
-def resolve_page_links(app, doctree, docname):
-    """Put links to the boxes into the ledger's table, now that all pages are read."""
-    for node in list(doctree.findall(page_link)):
-        if node["claim"] in boxes(app.env):
-            page, anchor = boxes(app.env)[node["claim"]]
-            title = app.env.titles[page].astext()
-            address = f"{app.builder.get_relative_uri(docname, page)}#{anchor}"
-            node.replace_self(nodes.reference("", title, refuri=address, internal=True))
-        else:
-            node.replace_self(nodes.Text("no chapter yet"))
 
 
 # --- pages that need no other host ------------------------------------------------------------------------------
@@ -239,11 +178,7 @@ def setup(app):
         app.add_role(name, ClaimRole())
     app.add_role("result", ResultRole())
     app.add_directive("in-the-paper", InThePaper)
-    app.add_directive("ledger-table", LedgerTable)
-    app.add_directive("ledger-summary", LedgerSummary)
-    app.add_node(page_link)
     app.connect("config-inited", mend_theme)
     app.connect("config-inited", drop_thebe)
-    app.connect("doctree-resolved", resolve_page_links)
     app.connect("html-page-context", mend_page, priority=900)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -25,33 +25,79 @@ FAULTS = [
         },
     ),
     faults(
-        "ledger",
-        "ledger",
+        "judging",
+        "judging",
         {
             "normal quantile for Student's": (
-                "scipy.stats.t.ppf(0.975, n - 1)",
-                "scipy.stats.norm.ppf(0.975)",
-                "the_prediction_interval_by_a_table",
+                "scipy.stats.t.ppf(1 - LEVEL, freedom)",
+                "scipy.stats.norm.ppf(1 - LEVEL)",
+                "the_intervals_by_a_table",
             ),
             "interval of the mean, not of one more seed": (
-                "np.sqrt(1 + 1 / n)",
-                "np.sqrt(1 / n)",
+                "np.sqrt(1 + 1 / values.size)",
+                "np.sqrt(1 / values.size)",
                 "the_prediction_interval_covers_one_more_seed",
             ),
             "printed precision ignored": (
                 "half = 0.5 * 10.0 **",
                 "half = 0.0 * 10.0 **",
-                "a_value_meets_the_interval_give_or_take_half_a_digit",
+                "a_number_meets_the_interval_give_or_take_half_a_digit",
             ),
+            "an interval that any number meets": (
+                'return "reproduced" if (high - low) / 2 <= self.apart else "undecided"',
+                'return "reproduced"',
+                "a_number_meets_the_interval_give_or_take_half_a_digit",
+            ),
+            "a theorem's check that cannot fail": (
+                "<= self.bound < broken else",
+                "<= self.bound else",
+                "a_theorem_holds_for_every_run_and_can_fail",
+            ),
+            "the middle on the plain scale": (
+                "np.mean(self.on_scale([self.claimed, self.null]))",
+                "self.on_scale(np.mean([self.claimed, self.null]))",
+                "the_mean_lies_on_one_side_of_the_middle",
+            ),
+            "outcomes that scatter no more than seeds": (
+                "return confidence_interval(self.on_scale(_seeds(runs)), self._within(runs))",
+                "return confidence_interval(self.on_scale(_seeds(runs)))",
+                "the_mean_lies_on_one_side_of_the_middle",
+            ),
+            "a tail without its end": (
+                "law.sf(value - 1) if above",
+                "law.sf(value) if above",
+                "a_count_has_the_exact_law_of_its_tries[9-reproduced]",
+            ),
+            "alike seeds counted as many": (
+                'median(ps) if self.seeds == "alike" else',
+                "median(ps) if False else",
+                "independent_seeds_are_combined_and_alike_ones_count_once",
+            ),
+            "a family not adjusted for": (
+                "float(holm(ps)[0])",
+                "float(ps[0])",
+                "a_family_is_adjusted_by_holm",
+            ),
+        },
+    ),
+    faults(
+        "ledger",
+        "ledger",
+        {
             "the control has no say": (
-                'if claim.rule.get("artefact") and',
-                "if False and",
-                "an_artefact_is_what_the_control_gives_too",
+                'getattr(rule, "artefact", ""):',
+                '"" and getattr(rule, "artefact", ""):',
+                "a_control_that_may_speak_makes_an_artefact[control too-control0-artefact]",
             ),
-            "an exact check that cannot fail": (
-                "if worst <= bound < broken else",
-                "if worst <= bound else",
-                "an_exact_claim_holds_for_every_run_and_can_fail",
+            "a verdict without power": (
+                "and not _goes_both_ways(claim_id):",
+                "and False:",
+                "a_rule_that_can_not_tell_decides_nothing[claimed-reproduced-0.79]",
+            ),
+            "another claim's measurement": (
+                'found["claim_sha256"] != claims()[claim_id].digest',
+                "False",
+                "what_was_measured_for_other_words_is_not_measured",
             ),
             "half a ledger, all of it open": (
                 "for part in PARTS)",

@@ -9,11 +9,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from tests.refusals.kinds import NAN, Call, array, called, named, no_numbers, without
-from vsbook import checks, ledger, plots
+from vsbook import checks, judging, ledger, plots
 
 CLAIM = ledger.claims()["fcnn1-condition-number"]
-READING = ledger.claims()["signal-vectors-decrease"]
-EXACT = ledger.claims()["bias-absorbed"]
+LAW = ledger.claims()["resnet18-kernel-1-left-column"]
+THEOREM = ledger.claims()["bias-absorbed"]
 RUNS = {0: 1.0, 1: 2.0, 2: 3.0}
 TWO = {0: 7.2, 1: 7.3}
 
@@ -31,37 +31,43 @@ LEDGER = {
         door.__name__: Call(
             door, {"claim_id": CLAIM.id}, {"claim_id": named(("nope", "", None, 3, ["a"]), "^claim: expected")}
         )
-        for door in (ledger.result, ledger.verdict, ledger.measured)
+        for door in (
+            *(ledger.result, ledger.verdict, ledger.measured, ledger.why),
+            *(ledger.finding, ledger.power, ledger.on_file),
+        )
     },
     "observation": Call(
         ledger.observation,
         {"name": "resnet18-layers"},
         {"name": named(("nope", "", None, 3, ["a"]), "^observation: expected")},
     ),
-    "prediction_interval": Call(
-        ledger.prediction_interval,
-        {"values": [1.0, 2.0, 3.0]},
-        {
-            "values": called("runs", without(no_numbers(3), *SEEDS))
-            | {what: (no_numbers(3)[what][0], "^runs: expected at least 3 seeds") for what in SEEDS[:4]}
-            | named(([], [1.0, 2.0], [1.0, 2.0, NAN], ["a", "b", "c"], 3, [None] * 3), "^")
-            | {"a square": (np.ones((3, 3)), "^")}
-        },
-    ),
+    **{
+        interval.__name__: Call(
+            interval,
+            {"values": [1.0, 2.0, 3.0]},
+            {
+                "values": called("runs", without(no_numbers(3), *SEEDS))
+                | {what: (no_numbers(3)[what][0], "^runs: expected at least 3 seeds") for what in SEEDS[:4]}
+                | named(([], [1.0, 2.0], [1.0, 2.0, NAN], ["a", "b", "c"], 3, [None] * 3), "^")
+                | {"a square": (np.ones((3, 3)), "^")}
+            },
+        )
+        for interval in (judging.prediction_interval, judging.confidence_interval)
+    },
     "judge": Call(
         ledger.judge,
         {"claim": CLAIM, "runs": RUNS, "control": {"runs": RUNS}},
         {
             "claim, runs": {
                 "two seeds": ((CLAIM, TWO), "^"),
-                "two seeds, exact": ((EXACT, {0: 0.0, 1: 0.0}), "^"),
-                "NaN": ((EXACT, RUNS | {2: NAN}), "^"),
+                "two seeds, theorem": ((THEOREM, {0: 0.0, 1: 0.0}), "^"),
+                "NaN": ((THEOREM, RUNS | {2: NAN}), "^"),
             },
             "claim, control": {
-                "no control": ((EXACT, {}), "^"),
-                "no null": ((READING, {"mean": 1.0}), "^"),
+                "no control": ((THEOREM, {}), "^"),
+                "no null": ((LAW, {"claimed": [1.0]}), "^"),
                 "another rule": ((replace(CLAIM, rule={"kind": "vote"}), {}), "^"),
-                "on no side": ((replace(CLAIM, rule={"kind": "reading", "side": "beside", "bound": 1}), {}), "^"),
+                "on no side": ((replace(CLAIM, rule={"kind": "law", "side": "beside"}), {}), "^"),
             },
         },
     ),
