@@ -16,6 +16,16 @@ hold()  # before any room is imported
 ROOT = Path(__file__).parent.parent
 
 
+# The longest files, in the order in which they are begun: a worker that took one of them last would work on alone.
+LONG = ("test_portable", "test_results", "test_html", "test_figure3", "test_wheel", "test_mutants", "test_observations")
+
+
+def pytest_collection_modifyitems(items):
+    """Long files and notebooks first; else everything stays in its order."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG) + (item.path.suffix != ".ipynb")))
+
+
 def pytest_collection_finish(session):
     """Beside the notebooks, children use two threads where the build used one; this process's libraries have begun.
 

@@ -327,6 +327,7 @@ def test_help_names_every_target():
         "train",
         "survey",
         "results",
+        "power",
         "portable",
         "bench",
         "lint",

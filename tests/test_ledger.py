@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def a_claim(**changes):
-    made = Claim("id", "2, paragraph 1", "s", "7.22", "", "m", {"kind": "number", "apart": 1.0}, "", ".3f")
+    made = Claim("id", "2, paragraph 1", "s", "7.22", "", "m", {"kind": "number", "apart": 1.0}, "f", "so", "", ".3f")
     return replace(made, **changes)
 
 

@@ -9,7 +9,7 @@ CHAPTERS = ("layer_as_matrix", "signal_ranking")  # with initial weights, ranks 
 CLAIMS = (
     *("bias-absorbed", "fcnn1-condition-number", "last-signal-vector-is-noise", "layerwise-inversion"),
     *(
-        "residual-does-not-propagate",
+        "residual-does-not-reach-other-neurons",
         "resnet18-kernel-7-rows",
         "signal-vectors-decrease",
         "subspaces-from-eigenvectors",

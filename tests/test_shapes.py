@@ -116,6 +116,10 @@ def test_whoever_says_what_goes_in_says_what_comes_out(room):
 # Functions that return one of several types, each with the reason.
 ONE_OF_TWO = {
     "certificates.error_bounds": "a bound beyond float64 is infinite, which no Fraction is",
+    "judging.of_control": "runs by seed, or a list of draws",
+    "judging.rule_of": "a rule is one of four kinds",
+    "ledger.Claim.judged_by": "a rule is one of four kinds",
+    "ledger.on_file": "there is nothing while a claim is open",
     "ledger.observation": "what is on file: some are lists",
     "ledger.result": "there is none while a claim is open",
     "relaxations.relaxed_output": "the solver may find no answer",

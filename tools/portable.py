@@ -42,7 +42,7 @@ ASIDE = {
         "notebooks",
         "pages",
     ),
-    *("plots", "portable", "shapes", "summary", "surveys", "wheel", "workflows"),
+    *("plots", "portable", "power", "shapes", "summary", "surveys", "wheel", "workflows"),
 }
 OLD, MIDDLE, NEW = "default", "avx2", "avx512"  # PyTorch's names for three generations of instruction sets
 LIBRARIES = {  # the same generations in oneDNN's and MKL's words, and what the processor must have

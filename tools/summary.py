@@ -35,8 +35,8 @@ def ledger_words() -> str:
     could_fail = len(ledger.claims()) - counts["theorem"] - counts["open"]
     said = ", ".join(f"{counts[v]} {v}" for v in ("reproduced", "contradicted", "artefact", "undecided"))
     return (
-        f"{len(ledger.claims())} statements of the paper can be checked. {counts['theorem']} are theorems and hold. Of "
-        f"the {could_fail} that\ncould have come out otherwise: {said}. {counts['open']} are open."
+        f"{len(ledger.claims())} statements were checked. {counts['theorem']} are theorems and hold. "
+        f"Of the {could_fail}\nthat could have come out otherwise: {said}. {counts['open']} are open."
     )
 
 
@@ -118,7 +118,7 @@ def draw_inverse(figure) -> None:
     lengths = [found["details"]["length over the image's, median"][name][0] for name in ("fcnn5", "fcnn5_leaky_relu")]
     left, right = figure.subplots(1, 2)
     names, colours = ["SELU", "leaky ReLU"], [PALETTE["signal"], PALETTE["rejected"]]
-    for ax, values, form in ((left, shares, "{:.0f} %"), (right, lengths, "{:,.0f}")):
+    for ax, values, form in ((left, shares, "{:.0f} %"), (right, lengths, "{:.0e}")):
         bars = ax.bar(names, values, color=colours)
         ax.bar_label(bars, [form.format(value) for value in values], padding=2)
         ax.margins(y=0.15)

@@ -86,7 +86,7 @@ def confidence_interval(values, least_variance: float = 0.0) -> tuple[float, flo
     return float(values.mean() - half), float(values.mean() + half)
 
 
-def of_control(control: dict, key: str):
+def of_control(control: dict, key: str) -> dict | list:
     """What the control has under a key, or `BadInput`."""
     if key not in control:
         raise BadInput(f"control: expected one with {key!r}, got {', '.join(control) or 'none'}; the rule asks for it")

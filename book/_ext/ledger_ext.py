@@ -8,7 +8,7 @@ import html
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
-from vsbook_ext import boxes, coloured, row_link, stated, table
+from vsbook_ext import boxes, coloured, stated, table
 
 from vsbook import ledger
 from vsbook.judging import VERDICTS
@@ -16,11 +16,13 @@ from vsbook.judging import VERDICTS
 
 def words() -> list[str]:
     """The counts in sentences."""
-    counts, every = ledger.tally(), len(ledger.claims())
-    could_fail = every - counts["theorem"] - counts["open"]
+    counts, every = ledger.tally(), ledger.claims().values()
+    ours = sum(claim.source.startswith("ours") for claim in every)
+    could_fail = len(every) - counts["theorem"] - counts["open"]
     return [
-        f"The paper makes {every} statements that can be checked. {counts['theorem']} are theorems: they follow from "
-        "definitions or shapes, hold in each of our checks, and are nobody's success. "
+        f"{len(every) - ours} statements of the paper can be checked, and {ours} of ours beside them. "
+        f"{counts['theorem']} are theorems: they follow from definitions or shapes, hold in each of our checks, and "
+        "are nobody's success. "
         f"Of the {could_fail} that could have come out otherwise, {counts['reproduced']} are reproduced, "
         f"{counts['contradicted']} are contradicted, {counts['artefact']} come out for another reason than the one "
         f"given, and {counts['undecided']} stay undecided. {counts['open']} are open.",
@@ -60,7 +62,7 @@ class LedgerPicture(SphinxDirective):
         verdict = ledger.verdict(claim.id)
         drawn = square(verdict)
         drawn += nodes.inline("", f" {verdict}: {claim.statement}", classes=["visually-hidden"])
-        return row_link(self.env.docname, claim.id, drawn)
+        return card_link("", drawn, claim=claim.id)
 
 
 def square(verdict: str) -> nodes.inline:
@@ -161,7 +163,7 @@ class LedgerPower(SphinxDirective):
             if shares := ledger.power(claim_id):
                 numbers = [shares[h][v] for h in ("claimed", "null") for v in ("reproduced", "contradicted")]
                 cells = [str(shares["seeds"]), *(f"{100 * number:.1f} %" for number in numbers)]
-                name = row_link(self.env.docname, claim_id, nodes.inline("", claim_id))
+                name = card_link("", nodes.inline("", claim_id), claim=claim_id)
                 rows.append([[name], *([nodes.Text(cell)] for cell in cells)])
         return [table(headings, rows, ["ledger-numbers"])]
 
@@ -178,17 +180,25 @@ class LedgerChanges(SphinxDirective):
         for claim in ledger.claims().values():
             verdict = ledger.verdict(claim.id)
             if claim.first and SAME[claim.first] != verdict and claim.revised:
-                name = row_link(self.env.docname, claim.id, nodes.inline("", claim.statement))
+                name = card_link("", nodes.inline("", claim.statement), claim=claim.id)
                 rows.append([[name], [nodes.Text(claim.first)], [coloured(verdict)], [nodes.Text(claim.revised)]])
         return [table(["claim", "before", "now", "why"], rows, ["ledger-changes"])]
+
+
+class card_link(nodes.Inline, nodes.Element):
+    """Stands for a link to a claim's card, with what is in it, until all pages are read."""
 
 
 class page_link(nodes.Inline, nodes.Element):
     """Stands for a link to the box about a claim, until all pages are read."""
 
 
-def resolve_page_links(app, doctree, docname):
-    """Put links to the boxes into the cards, now that all pages are read."""
+def resolve_links(app, doctree, docname):
+    """Put links to the boxes into the cards, and to the cards into all else, now that all pages are read."""
+    for node in list(doctree.findall(card_link)):
+        page, anchor = app.env.get_domain("std").anonlabels[f"claim-{node['claim']}"]
+        address = f"{app.builder.get_relative_uri(docname, page) if page != docname else ''}#{anchor}"
+        node.replace_self(nodes.reference("", "", *node.children, refuri=address, internal=True))
     for node in list(doctree.findall(page_link)):
         if node["claim"] in boxes(app.env):
             page, anchor = boxes(app.env)[node["claim"]]
@@ -208,5 +218,6 @@ def setup(app):
     app.add_directive("ledger-power", LedgerPower)
     app.add_directive("ledger-changes", LedgerChanges)
     app.add_node(page_link)
-    app.connect("doctree-resolved", resolve_page_links)
+    app.add_node(card_link)
+    app.connect("doctree-resolved", resolve_links)
     return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -79,7 +79,7 @@ class ResultRole(SphinxRole):
             return [], []
         try:
             value = functools.reduce(step, path.split("."), ledger.result(claim_id))
-            text = format(value, form)
+            text = said_aloud(value, int(form[1:])) if form.startswith("~") else format(value, form)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             logger.warning(
                 "{result}`%s`: expected id:path.to.field:format with a field of evidence/results/%s.json, got %s %s",
@@ -87,6 +87,11 @@ class ResultRole(SphinxRole):
             )  # fmt: skip
             return [], []
         return [row_link(self.env.docname, claim_id, nodes.inline(text, text, classes=["claim-result"]))], []
+
+
+def said_aloud(value: float, digits: int) -> str:
+    """A large number to so many digits, the rest zeros."""
+    return f"{float(f'{value:.{digits}g}'):,.0f}"
 
 
 def step(value, key: str):

@@ -20,6 +20,7 @@ from vsbook.networks.outputs import logits
 
 ORIGINS = dict(zip(("paper", "code"), READINGS, strict=True))  # of the ideal outputs
 NETWORKS = ("fcnn1", "fcnn5", "fcnn5_leaky_relu", "fcnn5_tanh", "fcnn5_relu")
+SEEDS = {"fcnn5": range(5)}  # its other seeds were trained for its accuracy alone; five minutes each
 BOXES = {"pixels from 0 to 1": (0.0, 1.0), "any pixels": None}
 TOLERANCE = 1e-8
 REAL = 20  # test images whose outputs are asked for
@@ -97,4 +98,8 @@ def survey(name: str, seed: int) -> dict:
 def runs() -> list[Run]:
     """Of each network and seed."""
     path = observation_path("reachable")
-    return [Run(path, partial(survey, name, seed), f"{name}-{seed}") for name in NETWORKS for seed in seeds(name)]
+    return [
+        Run(path, partial(survey, name, seed), f"{name}-{seed}")
+        for name in NETWORKS
+        for seed in SEEDS.get(name, seeds(name))
+    ]
