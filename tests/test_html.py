@@ -213,7 +213,7 @@ def test_each_claim_has_a_square_that_opens_its_card(tab, html, page):
     chosen.focus()
     tab.keyboard.press("Enter")
     tab.wait_for_function(f"document.getElementById({target!r})?.open")
-    assert tab.evaluate("document.activeElement.parentElement.id") == target
+    tab.wait_for_function(f"document.activeElement.parentElement?.id === {target!r}", timeout=5000)
     assert tab.locator(".ledger-card[open]").count() == 1
 
 

@@ -9,6 +9,7 @@ addEventListener("DOMContentLoaded", () => {
     card.querySelector("summary").focus({ preventScroll: true });
   };
   addEventListener("hashchange", open);
+  addEventListener("load", open); // a browser that comes from another page moves the focus until then
 
   const form = document.querySelector(".ledger-filter");
   if (form) {
