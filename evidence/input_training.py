@@ -9,7 +9,7 @@ from evidence.common import AUTHORS, Control, authors, measures, per_seed
 from evidence.networks import trained
 from evidence.observe.figure3 import BOXES, COMMON, NETWORKS, PAPER_READING, THREE, files, observed
 from vsbook.inversion.ideal import ideal_outputs
-from vsbook.inversion.image_statistics import naturalness
+from vsbook.inversion.image_statistics import Naturalness, naturalness
 from vsbook.inversion.input_training import train_input
 from vsbook.ledger import Measurement
 from vsbook.networks.data import class_averages, mnist_split
@@ -189,7 +189,7 @@ def nearest_output_applies_to_any_network() -> Measurement:
 
 @measures("extreme-outputs-give-realistic-images")
 def extreme_outputs_give_realistic_images() -> Measurement:
-    found = per_seed(_from_averages, "fcnn5")
+    found = per_seed(_from_averages, range(5))
 
     def no_farther(one, other):
         return per_seed(lambda s: float((found[s][one].distances <= found[s][other].distances).sum()), found)
@@ -227,7 +227,7 @@ def _from_averages(seed: int) -> dict:
     images = {
         way: train_input(model, rows, averages, BOXES["none"], progress=False).images for way, rows in targets.items()
     }
-    reference = split.test.images[:REFERENCE]
-    return {
-        way: naturalness(rows, split.train.images, reference) for way, rows in (images | {"averages": averages}).items()
-    }
+    images |= {"averages": averages}
+    every = naturalness(np.concatenate(list(images.values())), split.train.images, split.test.images[:REFERENCE])
+    parts = [np.array_split(values, len(images)) for values in (every.distances, every.nearest)]
+    return {way: Naturalness(*part, every.reference) for way, *part in zip(images, *parts, strict=True)}

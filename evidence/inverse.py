@@ -36,6 +36,7 @@ def chain(name: str, seed: int) -> Chain:
     return Chain.of(trained(name, seed))
 
 
+@functools.cache
 def inverse_of_sample(name: str, seed: int, precision: str = "float64") -> LayerwiseInverse:
     """Equation (5) on the outputs of the first 1000 test images."""
     network = chain(name, seed)

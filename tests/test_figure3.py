@@ -101,18 +101,32 @@ def test_the_caption_by_hand():
     assert figure3.agreement("resnet18", ["avg-img"] * 10) == 6
 
 
-def test_dealt_starts_by_permutations(monkeypatch):
-    """Where all are the same, dealing changes nothing."""
-    monkeypatch.setitem(figure3.STATED, "short", ["avg-img", "min-img", "avg-img", "min-img", "avg-img", *["-"] * 5])
-    best = ["avg-img", "avg-img", "min-img", "min-img", "avg-img", *["-"] * 5]
-    stated = figure3.STATED["short"]
-    generator = np.random.default_rng(0)
-    drawn = [sum(a == b for a, b in zip(best, generator.permutation(stated), strict=True)) for _ in range(20_000)]
-    assert figure3.dealt("short", best, 0) == np.quantile(drawn, 0.975)
-    assert figure3.dealt("fcnn1", ["min-img"] * 10, 0) == 3  # whatever is dealt
+def test_pairs_are_counted_one_by_one(monkeypatch):
+    """Beside a loop over pairs, and every dealing beside itertools; the stated one is among them."""
+    stated = ["avg-img", "min-img", "avg-img", *["min-img"] * 7]
+    monkeypatch.setitem(figure3.STATED, "short", stated)
+    advantage = np.random.default_rng(0).random(10)
+    share, every = figure3.pairs_as_stated("short", advantage)
+    first, second = (
+        [advantage[k] for k in range(10) if stated[k] == "avg-img"],
+        [advantage[k] for k in range(10) if stated[k] != "avg-img"],
+    )
+    assert share == np.mean([one > other for one in first for other in second])
+    assert len(every) == 45
+    assert share in every
+    assert every.mean() == pytest.approx(0.5)
 
 
-def test_the_null_of_looks_is_one_of_training_images():
-    found = figure3.null_of_looks("low frequencies", 0, 2)
+def test_what_is_claimed_of_pairs_has_its_mean():
+    """Three standard errors of 10,000 draws."""
+    drawn = figure3.as_claimed("fcnn1")
+    assert drawn.mean() == pytest.approx(figure3.AS_STATED, abs=3 * drawn.std() / 100)
+
+
+def test_the_median_of_a_class_is_one_of_training_images(train):
+    found = figure3.median_of_class("low frequencies", 0)
     shares = figure3.looks(0)["low frequencies"]
-    assert shares.mean() < found < shares.max()
+    assert found.shape == (10,)
+    assert found[3] == np.median(shares[train.labels == 3])
+    drawn = figure3.drawn_at_random(0)
+    assert train.labels[drawn].tolist() == list(range(10))

@@ -15,7 +15,7 @@ from packaging.metadata import Metadata
 from packaging.requirements import Requirement
 
 from vsbook import ledger
-from vsbook.ledger import claims, measured, result, verdict
+from vsbook.ledger import claims, finding, measured, result, verdict, why
 
 ROOT = Path(ledger.__file__).parent.parent
 EXTRAS = {"freia": "invertible", "ipywidgets": "widgets"}
@@ -125,7 +125,7 @@ def test_the_command(bare, tmp_path):
     assert output(bare / "vsbook", "ledger", one, folder=tmp_path).splitlines() == [
         f"{one}: {verdict(one)}",
         f"    stated 7.22; measured {measured(one)}",
-        *(f"    {line}" for line in (claims()[one].statement, claims()[one].measure, result(one)["why"])),
+        *(f"    {line}" for line in (claims()[one].statement, *finding(one), claims()[one].measure, why(one))),
     ]
 
 
