@@ -11,6 +11,11 @@ ROOT_OF_THREE = np.sqrt(3)
 T = 4.302653  # Student's, 0.975, two degrees of freedom: in any printed table
 
 
+def even(low, high):
+    """A law's draws, as they are on file."""
+    return np.linspace(low, high, 999).tolist()
+
+
 def around(mean, half):
     """Three seeds whose prediction interval ends at mean - half and mean + half."""
     sd = half / (T * np.sqrt(1 + 1 / 3))
@@ -114,7 +119,7 @@ def test_a_count_has_the_exact_law_of_its_tries(hits, verdict):
 
 
 def test_independent_seeds_are_combined_and_alike_ones_count_once():
-    control = {"null": np.linspace(0, 1, 999), "claimed": np.linspace(0.5, 1.5, 999)}
+    control = {"null": even(0, 1), "claimed": even(0.5, 1.5)}
     runs, ps = [0.9, 0.8, 0.6], np.array([0.1, 0.2, 0.4])
     fisher = scipy.stats.chi2(2 * 3).sf(-2 * np.log(ps).sum())
     assert Law().p_values(runs, control)[0] == pytest.approx(fisher, rel=0.02)
@@ -126,8 +131,8 @@ def test_independent_seeds_are_combined_and_alike_ones_count_once():
 
 
 def test_a_law_rejects_one_side_or_decides_nothing():
-    far = {"null": np.linspace(0, 1, 999), "claimed": np.linspace(2, 3, 999)}
-    near = {"null": np.linspace(0, 1, 999), "claimed": np.linspace(0, 1, 999)}
+    far = {"null": even(0, 1), "claimed": even(2, 3)}
+    near = {"null": even(0, 1), "claimed": even(0, 1)}
     assert Law().decide([2.5] * 3, far) == "reproduced"
     assert Law().decide([0.5] * 3, far) == "contradicted"
     assert Law().decide([1.5] * 3, far) == "undecided"  # like neither
@@ -140,7 +145,7 @@ def holm_by_hand(ps, own):
 
 
 def test_a_family_is_adjusted_by_holm():
-    control = {"null": np.linspace(0, 1, 999), "claimed": np.linspace(0.5, 1.5, 999)}
+    control = {"null": even(0, 1), "claimed": even(0.5, 1.5)}
     own = Law().p_values([0.99, 0.9, 0.8], control)
     others = [(0.01, 0.5), (0.2, 0.9), (0.6, 0.03)]
     for side, found in enumerate(Law().adjusted([0.99, 0.9, 0.8], control, others)):
