@@ -124,9 +124,7 @@ def test_independent_seeds_are_combined_and_alike_ones_count_once():
     fisher = scipy.stats.chi2(2 * 3).sf(-2 * np.log(ps).sum())
     assert Law().p_values(runs, control)[0] == pytest.approx(fisher, rel=0.02)
     assert Law(seeds="alike").p_values(runs, control)[0] == pytest.approx(0.2, abs=0.002)
-    below = Law(side="below").p_values(
-        [1 - v for v in runs], {"null": control["null"], "claimed": control["null"] - 0.5}
-    )
+    below = Law(side="below").p_values([1 - v for v in runs], {"null": even(0, 1), "claimed": even(-0.5, 0.5)})
     assert below == pytest.approx(Law().p_values(runs, control))
 
 
