@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from vsbook.files import write_beside
 from vsbook.judging import HYPOTHESES, Law, Theorem
-from vsbook.ledger import MISTAKES, POWER, Claim, claims, family, on_file
+from vsbook.ledger import Claim, claims, family, goes_both_ways, on_file
 
 FILE = Path(__file__).parent / "power.json"
 DRAWS = 1000
@@ -48,15 +48,9 @@ def shares(claim: Claim, count: int, draws: int, generator: np.random.Generator)
     return found
 
 
-def fit(found: dict) -> bool:
-    """Whether the rule says yes and no where it should, and seldom where it shouldn't."""
-    right = min(found["claimed"]["reproduced"], found["null"]["contradicted"])
-    return right >= POWER and max(found["claimed"]["contradicted"], found["null"]["reproduced"]) <= MISTAKES
-
-
 def needed(claim: Claim, count: int, generator: np.random.Generator) -> int | None:
-    """The smallest number of seeds for which the rule is fit; None where no number up to `MOST` is."""
-    return next((n for n in range(count, MOST + 1) if fit(shares(claim, n, DRAWS // 5, generator))), None)
+    """The smallest number of seeds for which the rule goes both ways; None where no number up to `MOST` is."""
+    return next((n for n in range(count, MOST + 1) if goes_both_ways(shares(claim, n, DRAWS // 5, generator))), None)
 
 
 def simulate(seed: int, draws: int = DRAWS) -> dict:
@@ -66,7 +60,7 @@ def simulate(seed: int, draws: int = DRAWS) -> dict:
     for number, claim in enumerate(tqdm(judged, desc="rules")):
         generator, count = np.random.default_rng([seed, number]), len(on_file(claim.id)[0])
         entry = table[claim.id] = shares(claim, count, draws, generator) | {"seeds": count}
-        if not fit(entry):
+        if not goes_both_ways(entry):
             alike = isinstance(claim.judged_by, Law) and claim.judged_by.seeds == "alike"
             entry["needs"] = None if alike else needed(claim, count, generator)
     return table
@@ -80,4 +74,4 @@ if __name__ == "__main__":
         print("\n".join(lines))
     else:
         write_beside(FILE, (json.dumps(made, indent=1) + "\n").encode())
-    print(f"{sum(map(fit, made.values()))} of {len(made)} rules go both ways")
+    print(f"{sum(map(goes_both_ways, made.values()))} of {len(made)} rules go both ways")

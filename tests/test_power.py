@@ -5,7 +5,7 @@ import pytest
 
 from evidence import power
 from vsbook.judging import HYPOTHESES, Law, Theorem
-from vsbook.ledger import claims, on_file, verdict
+from vsbook.ledger import claims, goes_both_ways, on_file, verdict
 
 FILED = [claim for claim in claims().values() if on_file(claim.id) and not isinstance(claim.judged_by, Theorem)]
 DRAWS = 200
@@ -33,8 +33,8 @@ def test_other_draws_say_the_same(claim):
 @pytest.mark.parametrize("claim", FILED, ids=lambda claim: claim.id)
 def test_what_decides_has_power(claim):
     entry = power.simulated()[claim.id]
-    assert power.fit(entry) or verdict(claim.id) == "undecided"
-    assert power.fit(entry) == ("needs" not in entry)
+    assert goes_both_ways(entry) or verdict(claim.id) == "undecided"
+    assert goes_both_ways(entry) == ("needs" not in entry)
 
 
 def test_seeds_that_would_do_are_counted():
@@ -42,6 +42,6 @@ def test_seeds_that_would_do_are_counted():
     short = {claim_id: entry["needs"] for claim_id, entry in power.simulated().items() if entry.get("needs")}
     for claim_id, seeds in short.items():
         claim = claims()[claim_id]
-        assert power.fit(power.shares(claim, seeds + 1, 400, np.random.default_rng(2))), claim_id
+        assert goes_both_ways(power.shares(claim, seeds + 1, 400, np.random.default_rng(2))), claim_id
     alike = [c.id for c in FILED if isinstance(c.judged_by, Law) and c.judged_by.seeds == "alike"]
     assert all(power.simulated()[claim_id].get("needs") is None for claim_id in alike)  # more of the same few things

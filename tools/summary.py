@@ -29,11 +29,14 @@ COLOURS = {  # of verdicts: told apart without colour by their letters
 }
 
 
+SAID = {"reproduced": "reproduced", "contradicted": "contradicted", "artefact": "artefacts", "undecided": "undecided"}
+
+
 def ledger_words() -> str:
     """The ledger in a line a verdict."""
     counts = ledger.tally()
     could_fail = len(ledger.claims()) - counts["theorem"] - counts["open"]
-    said = ", ".join(f"{counts[v]} {v}" for v in ("reproduced", "contradicted", "artefact", "undecided"))
+    said = ", ".join(f"{counts[v]} {w}" for v, w in SAID.items())
     return (
         f"{len(ledger.claims())} statements were checked. {counts['theorem']} are theorems and hold. "
         f"Of the {could_fail}\nthat could have come out otherwise: {said}. {counts['open']} are open."

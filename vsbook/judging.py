@@ -43,7 +43,8 @@ LEVEL = 0.025  # the chance of an error on each side
 
 def _seeds(values, name: str = "runs") -> Float[np.ndarray, " seeds"]:
     """The values of at least three seeds, finite: from fewer, or from NaN, no rule can judge."""
-    values = list(values) if np.iterable(values) else values
+    masked = isinstance(values, np.ma.MaskedArray)  # a list of it would forget which
+    values = list(values) if np.iterable(values) and not masked else values
     if isinstance(values, list) and len(values) < 3:
         raise BadInput(f"{name}: expected at least 3 seeds, got {len(values)}; a spread needs them")
     return as_vector(values, None, name)
@@ -222,9 +223,9 @@ class Mean:
 
     def why(self, runs, control: dict, form: str) -> str:
         """The sentence that gives the numbers that were compared."""
-        low, high, middle = (f"{self.off_scale(end):{form}}" for end in (*self._ends(runs), self.middle))
+        low, high = (f"{self.off_scale(end):{form}}" for end in self._ends(runs))
         side = "above" if self.claimed > self.null else "below"
-        return f"95 % confidence interval of the mean {low} to {high}, to lie {side} {middle}"
+        return f"95 % confidence interval of the mean {low} to {high}, to lie {side} {self.off_scale(self.middle):.3g}"
 
     def draw(self, hypothesis: str, count: int, runs, control: dict, generator: np.random.Generator) -> list[float]:
         """So many seeds, scattered as those on file, around what is claimed or its opposite."""

@@ -28,6 +28,7 @@ __all__ = [
     "claims",
     "family",
     "finding",
+    "goes_both_ways",
     "judge",
     "measured",
     "on_file",
@@ -201,9 +202,12 @@ def _simulated() -> dict:
     return json.loads((_evidence() / "power.json").read_text(encoding="utf-8"))
 
 
-def _goes_both_ways(claim_id: str) -> bool:
-    """Whether the claim's rule has shown, on simulated data, that it can say yes and no, and seldom errs."""
-    shares = power(claim_id)
+def goes_both_ways(shares: dict) -> bool:
+    """Whether a rule with these shares (see `power`) says yes and no where it should, and seldom where it shouldn't.
+
+    >>> goes_both_ways({})
+    False
+    """
     return bool(shares) and (
         min(shares["claimed"]["reproduced"], shares["null"]["contradicted"]) >= POWER
         and max(shares["claimed"]["contradicted"], shares["null"]["reproduced"]) <= MISTAKES
@@ -262,7 +266,7 @@ def _judgement(claim_id: str) -> tuple[str, str]:
     if seen is None:
         return "open", claim.blocked or "not measured yet"
     found, why = judge(claim, *seen)
-    if found in ("reproduced", "contradicted", "artefact") and not _goes_both_ways(claim_id):
+    if found in ("reproduced", "contradicted", "artefact") and not goes_both_ways(power(claim_id)):
         return "undecided", f"{why}; on simulated data this rule can't tell the two cases apart"
     return found, why
 

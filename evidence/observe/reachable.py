@@ -20,7 +20,7 @@ from vsbook.networks.outputs import logits
 
 ORIGINS = dict(zip(("paper", "code"), READINGS, strict=True))  # of the ideal outputs
 NETWORKS = ("fcnn1", "fcnn5", "fcnn5_leaky_relu", "fcnn5_tanh", "fcnn5_relu")
-SEEDS = {"fcnn5": range(5)}  # its other seeds were trained for its accuracy alone; five minutes each
+SEEDS = {"fcnn5": range(5)}  # the first five, at five minutes each; the others were trained later
 BOXES = {"pixels from 0 to 1": (0.0, 1.0), "any pixels": None}
 TOLERANCE = 1e-8
 REAL = 20  # test images whose outputs are asked for

@@ -90,7 +90,7 @@ FAULTS = [
                 "a_control_that_may_speak_makes_an_artefact[control too-control0-artefact]",
             ),
             "a verdict without power": (
-                "and not _goes_both_ways(claim_id):",
+                "and not goes_both_ways(power(claim_id)):",
                 "and False:",
                 "a_rule_that_can_not_tell_decides_nothing[claimed-reproduced-0.79]",
             ),

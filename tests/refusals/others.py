@@ -23,7 +23,6 @@ SEEDS = (
     "a dictionary",
     "ragged",
     "a tensor with gradients",
-    "masked",
 )  # of these the number is looked at first
 
 LEDGER = {
