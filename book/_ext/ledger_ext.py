@@ -149,7 +149,16 @@ def power_in_words(claim_id: str) -> str:
     return (
         f"Of data as the claim would have it the rule says reproduced in {yes['reproduced']:.0%}, contradicted in "
         f"{yes['contradicted']:.0%}; of data as its opposite would {no['reproduced']:.0%} and {no['contradicted']:.0%}."
-    )
+    ) + what_it_takes(claim_id)
+
+
+def what_it_takes(claim_id: str) -> str:
+    """What would settle an undecided claim; nothing of the others."""
+    if ledger.verdict(claim_id) != "undecided":
+        return ""
+    if seeds := ledger.power(claim_id).get("needs"):
+        return f" At this spread {seeds} seeds would do."
+    return " More seeds would not settle it: they are all judged on the same few digits or vectors."
 
 
 class LedgerPower(SphinxDirective):
