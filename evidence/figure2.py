@@ -11,6 +11,7 @@ import torch
 
 from evidence.common import AUTHORS, Control, authors, exact, measures, moved, per_seed, relative, seeds
 from evidence.networks import VARIANTS, checkpoint_path, initial, kernels_path, observation_path, trained
+from evidence.observe.resnet18 import IMPORTANCE, RANKED
 from vsbook.ledger import Measurement, observation
 from vsbook.linalg.kernels import convolution_matrix, flattened_kernels, line_share, pattern_share, two_level_share
 from vsbook.linalg.nullmodel import energy_fraction_law, sampled_bases, sampled_spectra
@@ -320,3 +321,37 @@ def planted_shares(pixels: int, mean: float) -> np.ndarray:
         return (kernels[:, :pixels] ** 2).sum(axis=1) / (kernels**2).sum(axis=1)
 
     return shares(scipy.optimize.brentq(lambda height: shares(height).mean() - mean, 0, 100))
+
+
+@measures("signal-kernels-equally-important")
+def signal_kernels_equally_important() -> Measurement:
+    def changes(what):
+        return [found[what] for found in every.values()]
+
+    every, ranked = per_seed(observed, RESNET), {seed: observation(IMPORTANCE)[str(seed)] for seed in RANKED}
+    one, bases, uniform = "change without each signal kernel", "change without each of a random basis", SHUFFLES
+    even = (np.arange(uniform) + 0.5) / uniform
+    return Measurement(
+        "share of random bases with at most as large a ratio of largest to smallest change of the outputs",
+        {
+            seed: float(np.mean(np.array(found["random bases"]) <= found["signal kernels"]))
+            for seed, found in ranked.items()
+        },
+        Control.laws(
+            "every share as likely; and Beta(1, 19), a twentieth on average", even, 1 - (1 - even) ** (1 / 19)
+        ),
+        {
+            "largest over smallest": {
+                "signal kernels": [found["signal kernels"] for found in ranked.values()],
+                "random bases, median": [np.median(found["random bases"]) for found in ranked.values()],
+                "pixels": [found["pixels"] for found in ranked.values()],
+            },
+            one: changes(one),
+            bases: changes(bases),
+            "change without each pixel": changes("change without each pixel"),
+            "share of each signal kernel along the flat kernel": [
+                (signal_kernels(seed).sum(axis=1) / 3) ** 2 for seed in every
+            ],
+        },
+        [*OBSERVED, *files(RESNET), observation_path(IMPORTANCE)],
+    )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from platformdirs import user_cache_path
 from torch import nn
 
 from vsbook.networks.checkpoints import load_checkpoint
@@ -47,7 +48,7 @@ VARIANTS = {
     "fcnn1-shifted": Variant("fcnn1", 5, shifted=True),
     "fcnn1-standardised": Variant("fcnn1", 3, pixels=(0.1307, 0.3081)),  # mean and deviation of MNIST's pixels
     "fcnn1-centred": Variant("fcnn1", 3, pixels=(0.5, 0.5)),  # pixels from -1 to 1
-    "resnet18": Variant("resnet18", 3, layer="layer1.0.conv1"),
+    "resnet18": Variant("resnet18", 5, layer="layer1.0.conv1"),
     # Batch normalisation makes the layer blind to its scale: the same function at the start, with gradients ten times
     # as large on weights a tenth as large, so that training soon outweighs the start.
     "resnet18-small-start": Variant("resnet18", 3, layer="layer1.0.conv1", scale=0.1, epochs=4),
@@ -93,6 +94,22 @@ def trained(name: str, seed: int) -> nn.Module:
     if VARIANTS[name].linear:
         model.selu1 = nn.Identity()
     return model.eval()  # a new part comes in training mode
+
+
+def on_accelerator(model: nn.Module) -> nn.Module:
+    """The network on a GPU, if there is one, in full single precision: a ResNet18 takes minutes there."""
+    torch.backends.cudnn.allow_tf32 = False
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def trained_on(model: nn.Module) -> dict[str, str]:
+    """For a checkpoint's header: the device on which its network was trained."""
+    return {"device": torch.cuda.get_device_name() if next(model.parameters()).is_cuda else "CPU"}
+
+
+def whole_path(name: str, seed: int) -> Path:
+    """Where a whole ResNet18 that doesn't ship is kept for the surveys: on this machine alone."""
+    return user_cache_path("vsbook") / "networks" / f"{name}-seed{seed}.safetensors"
 
 
 def rounded_to_half(model: nn.Module) -> None:

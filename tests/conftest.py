@@ -20,6 +20,11 @@ ROOT = Path(__file__).parent.parent
 LONG = ("test_portable", "test_results", "test_html", "test_figure3", "test_wheel", "test_mutants", "test_observations")
 
 
+def pytest_xdist_auto_num_workers():
+    """One more than cores: there is always one that waits, for the browser or a child."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items):
     """Long files and notebooks first; else everything stays in its order."""
     places = {name: place for place, name in enumerate(LONG)}

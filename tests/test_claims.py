@@ -25,7 +25,7 @@ PARAGRAPHS = {"Abstract": 1, "1": 4, "2": 1, "2.1": 10, "2.2": 2, "2.3": 2, "2.3
 PANELS = {"1": [10, 10, 10], "2": [9], "3": [10, 10, 10]}
 
 
-OPEN = ["resnet18-is-fine-tuned", "signal-kernels-equally-important", "invertible-networks-keep-up-by-one-recipe"]
+OPEN = ["resnet18-is-fine-tuned"]
 
 # the map
 

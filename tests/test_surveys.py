@@ -10,7 +10,7 @@ import torch
 
 from evidence.observe import __main__ as surveys
 from evidence.observe.runs import Run
-from evidence.train import invertible
+from evidence.train import exchanged, invertible
 from evidence.train.__main__ import main as train
 from vsbook import ledger
 from vsbook.ledger import claims, observation, result
@@ -71,8 +71,9 @@ def test_a_network_that_is_given_is_asked_what_its_seed_lacks(survey, capsys):
 def test_every_survey_is_on_file_and_every_file_of_a_survey_or_a_training():
     runs = [run for runs, _ in surveys.SURVEYS.values() for run in runs()]
     assert not [run.name for run in runs if run.missing()]
-    there = {path for path in OBSERVATIONS.iterdir() if "small-start" not in path.name}  # observed when it is trained
-    assert {run.path for run in runs} == there
+    trainings = [exchanged.run(name, seed) for name in exchanged.EXCHANGED for seed in exchanged.SEEDS]
+    assert not [run.name for run in trainings if run.missing()]
+    assert {run.path for run in runs + trainings} == set(OBSERVATIONS.iterdir())
 
 
 @pytest.mark.parametrize("main", [surveys.main, train], ids=["observe", "train"])

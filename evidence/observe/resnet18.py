@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from evidence.networks import VARIANTS, initial, observation_path, split_for
 from evidence.observe.runs import Run
@@ -24,6 +25,10 @@ from vsbook.networks.training import PAPER, evaluate
 SAMPLE = 1000  # test images whose outputs are compared
 BASES = 5  # random bases beside the signal kernels
 ANEW = 1000  # added to the seed for a split that is drawn anew
+IMPORTANCE = "resnet18-importance"  # the file of the next three
+RANKED = (0, 3, 4)  # seeds whose signal kernels are ranked among random bases
+RANDOM = 199  # of them
+FEW = 100  # test images for it
 SHUFFLES = 499  # for each of twenty layers: the smallest p-value, times twenty, is below 5 %
 
 
@@ -66,6 +71,23 @@ def changes(model: nn.Module, layer: str, basis: np.ndarray, images: np.ndarray)
     """For each row of a basis: how far the outputs move without it, over their length."""
     whole = logits(model, images)
     return [float((logits(without(model, layer, v), images) - whole).norm() / whole.norm()) for v in basis]
+
+
+def importance(seed: int, model: nn.Module) -> dict:
+    """How much more one direction of the kernels matters than another: largest over smallest change, by basis."""
+    layer, images = VARIANTS["resnet18"].layer, split_for("resnet18", seed).test.images[:FEW]
+    signal = FourSubspaces.of(flattened_kernels(named_weights(model)[layer].weight)).Vh
+
+    def ratio(basis):
+        found = changes(model, layer, basis, images)
+        return max(found) / min(found)
+
+    random = sampled_bases(len(signal), RANDOM, np.random.default_rng([seed, 7]))
+    return {
+        "signal kernels": ratio(signal),
+        "pixels": ratio(np.eye(len(signal))),
+        "random bases": [ratio(basis) for basis in tqdm(random)],
+    }
 
 
 def spectra(model: nn.Module) -> dict[str, list[float]]:
@@ -149,4 +171,5 @@ def runs() -> list[Run]:
     name, seeds = "resnet18", range(VARIANTS["resnet18"].seeds)
     whole = [Run(observation_path(f"{name}-seed{s}"), partial(observe, name, s), seed=s) for s in seeds]
     errors = [Run(observation_path(f"{name}-errors"), wrong, str(s), s) for s in seeds]
-    return [*whole, *errors, Run(observation_path(f"{name}-layers"), partial(observe_layers, name, 0), seed=0)]
+    ranked = [Run(observation_path(IMPORTANCE), partial(importance, s), str(s), s) for s in RANKED]
+    return [*whole, *errors, *ranked, Run(observation_path(f"{name}-layers"), partial(observe_layers, name, 0), seed=0)]

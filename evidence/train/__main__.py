@@ -1,7 +1,8 @@
 """Train every network of the evidence that has no checkpoint yet, resumable.
 
 Some five minutes on one core for the small ones in all, about forty minutes for each ResNet18, a quarter of an hour for
-each invertible network. CONTRIBUTING.md says to how many digits a seed is repeated on another machine.
+each invertible network, an hour by the paper's recipe; on a GPU, minutes for each of these. CONTRIBUTING.md says to how
+many digits a seed is repeated on another machine.
 
 Run from the root: `make train`, or `python -m evidence.train fcnn1-linear` for one of them, and
 `python -m evidence.train resnet18 2` for one seed.
@@ -15,13 +16,14 @@ import torch
 
 from evidence.common import seeds
 from evidence.networks import VARIANTS
-from evidence.train import invertible, paper
+from evidence.train import exchanged, invertible, paper
 from vsbook.checks import BadInput, one_of
 from vsbook.files import write_beside
 from vsbook.networks.data import ASSETS
 
 EVERY = {name: (paper.train, seeds(name)) for name in VARIANTS}
 EVERY |= {name: (invertible.train, invertible.SEEDS) for name in invertible.TRAINED}
+EVERY |= {name: (exchanged.train, exchanged.SEEDS) for name in exchanged.EXCHANGED}
 
 
 def write_checksums(folder: Path) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from platformdirs import user_cache_path
+from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from evidence.networks import checkpoint_path, rounded_to_half
+from evidence.networks import checkpoint_path, on_accelerator, rounded_to_half, trained_on
 from vsbook.networks.checkpoints import save_checkpoint
-from vsbook.networks.coupling import Invertible
 from vsbook.networks.data import Images, mnist_split
 from vsbook.networks.models import create
 from vsbook.networks.training import evaluate, provenance, resume, suspend
@@ -41,7 +41,7 @@ class CouplingRecipe:
 
 
 PLAIN = CouplingRecipe(code=0.0, noise=0.0)
-SEEDS = range(3)
+SEEDS = range(4)
 TRAINED = {
     "invertible": ("invertible", CouplingRecipe()),
     "invertible-plain": ("invertible", PLAIN),
@@ -57,23 +57,23 @@ def moved(images: torch.Tensor, recipe: CouplingRecipe, generator: np.random.Gen
 
     angle, zoom, shift = uniform(np.deg2rad(recipe.degrees)), uniform(recipe.zoom).exp(), uniform(recipe.pixels / 14, 2)
     cosine, sine = zoom * angle.cos(), zoom * angle.sin()
-    maps = torch.stack([cosine, -sine, shift[:, 0], sine, cosine, shift[:, 1]], dim=1).reshape(-1, 2, 3)
+    rows = torch.stack([cosine, -sine, shift[:, 0], sine, cosine, shift[:, 1]], dim=1)
+    maps = rows.reshape(-1, 2, 3).to(images.device)
     grid = functional.affine_grid(maps, (len(images), 1, 28, 28), align_corners=False)
     return functional.grid_sample(images.reshape(-1, 1, 28, 28), grid, align_corners=False).flatten(1)
 
 
-def loss(model: Invertible, images: torch.Tensor, labels: torch.Tensor, recipe: CouplingRecipe, generator):
-    """Cross entropy and the two terms of a batch."""
-    logits, spare = model.transform(images)
-    total, k = functional.cross_entropy(logits, labels), recipe.decoded
-    if recipe.code or recipe.noise:
-        noise = torch.from_numpy(generator.normal(0, recipe.deviation, (k, 784)).astype(np.float32))
-        codes = torch.cat([logits[:k], logits[k : 2 * k] + noise[:, :10]])
-        rest = torch.cat([torch.zeros_like(spare[:k]), spare[k : 2 * k] + noise[:, 10:]])
-        errors = (model.invert(codes, rest) - images[: 2 * k]).square().sum(dim=1)
-        total = total + recipe.code * errors[:k].mean()
-        total = total + recipe.noise * (errors[k:] / noise.square().sum(dim=1)).mean()
-    return total
+def loss(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, recipe: CouplingRecipe, generator):
+    """Cross entropy of a batch; and, of a network that has an inverse, the two terms, where the recipe weighs them."""
+    if not (recipe.code or recipe.noise):
+        return functional.cross_entropy(model(images), labels)
+    (logits, spare), k = model.transform(images), recipe.decoded
+    noise = torch.from_numpy(generator.normal(0, recipe.deviation, (k, 784)).astype(np.float32)).to(images.device)
+    codes = torch.cat([logits[:k], logits[k : 2 * k] + noise[:, :10]])
+    rest = torch.cat([torch.zeros_like(spare[:k]), spare[k : 2 * k] + noise[:, 10:]])
+    errors = (model.invert(codes, rest) - images[: 2 * k]).square().sum(dim=1)
+    terms = recipe.code * errors[:k].mean(), recipe.noise * (errors[k:] / noise.square().sum(dim=1)).mean()
+    return functional.cross_entropy(logits, labels) + terms[0] + terms[1]
 
 
 def rate(share: float, recipe: CouplingRecipe) -> float:
@@ -83,9 +83,10 @@ def rate(share: float, recipe: CouplingRecipe) -> float:
     return float(recipe.learning_rate * (1 - np.cos(np.pi * along)) / 2)
 
 
-def fit(model: Invertible, data: Images, recipe: CouplingRecipe, seed: int, state: Path) -> None:
+def fit(model: nn.Module, data: Images, recipe: CouplingRecipe, seed: int, state: Path) -> None:
     """Train in place; the run is written to `state` after each epoch and goes on from there, bit for bit the same."""
-    images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+    device = next(model.parameters()).device
+    images, labels = torch.from_numpy(data.images).to(device), torch.from_numpy(data.labels).to(device)
     steps = len(labels) // recipe.batch_size  # in an epoch; the last, smaller batch waits for another order
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(weights, betas=(0.9, 0.99))
@@ -95,7 +96,7 @@ def fit(model: Invertible, data: Images, recipe: CouplingRecipe, seed: int, stat
     with bar:
         for epoch in range(done, recipe.epochs):
             generator = np.random.default_rng([seed, epoch])
-            order = torch.from_numpy(generator.permutation(len(labels)))[: steps * recipe.batch_size]
+            order = torch.from_numpy(generator.permutation(len(labels)))[: steps * recipe.batch_size].to(device)
             for number, batch in enumerate(order.split(recipe.batch_size)):
                 optimiser.param_groups[0]["lr"] = rate((epoch + number / steps) / recipe.epochs, recipe)
                 optimiser.zero_grad()
@@ -113,9 +114,10 @@ def train(name: str, seed: int) -> None:
     if path.exists():
         return
     state = user_cache_path("vsbook") / "training" / f"{path.stem}.state"
-    fit(model, split.train, recipe, seed, state)
-    rounded_to_half(model)
-    header = provenance(network, recipe, seed, evaluate(model, split.test)) | {"variant": name}
+    fit(on_accelerator(model), split.train, recipe, seed, state)
+    device = trained_on(model)
+    rounded_to_half(model.cpu())
+    header = provenance(network, recipe, seed, evaluate(model, split.test)) | {"variant": name} | device
     header |= {"validation_accuracy": f"{evaluate(model, split.validation):.4f}", "recipe": json.dumps(asdict(recipe))}
     save_checkpoint(path, model.half(), header)
     state.unlink(missing_ok=True)

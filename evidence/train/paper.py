@@ -8,9 +8,12 @@ from evidence.networks import (
     initial,
     kernels_path,
     observation_path,
+    on_accelerator,
     recipe,
     rounded_to_half,
     split_for,
+    trained_on,
+    whole_path,
 )
 from evidence.observe.resnet18 import observe
 from evidence.observe.runs import write
@@ -26,11 +29,12 @@ def train(name: str, seed: int) -> None:
         return
     split, model = split_for(name, seed), initial(name, seed)
     state = user_cache_path("vsbook") / "training" / f"{path.stem}.state"
-    fit(model, split, recipe(name), seed, state)
+    fit(on_accelerator(model) if large else model, split, recipe(name), seed, state)
+    device = trained_on(model)
     if large:
-        rounded_to_half(model)
+        rounded_to_half(model.cpu())
     accuracy = evaluate(model, split.test)
-    header = provenance(VARIANTS[name].network, recipe(name), seed, accuracy) | {"variant": name}
+    header = provenance(VARIANTS[name].network, recipe(name), seed, accuracy) | {"variant": name} | device
     if large:
         _save_large(name, seed, model, header)
     else:
@@ -41,10 +45,11 @@ def train(name: str, seed: int) -> None:
 
 def _save_large(name: str, seed: int, model, header: dict[str, str]) -> None:
     """A whole ResNet18 ships for seed 0 alone; of the others one layer, and what was observed while it was whole."""
-    write(observation_path(f"{name}-seed{seed}"), observe(name, seed, model))
-    if name == "resnet18" and seed == 0:
-        save_checkpoint(checkpoint_path(name, seed), model.half(), header)
-        model.float()
+    ships = name == "resnet18" and seed == 0
+    save_checkpoint(checkpoint_path(name, seed) if ships else whole_path(name, seed), model.half(), header)
+    model.float()
+    if name == "resnet18":
+        write(observation_path(f"{name}-seed{seed}"), observe(name, seed, model))
     layer = VARIANTS[name].layer
     before, after = (m.get_submodule(layer).weight.detach() for m in (initial(name, seed), model))
     save_kernels(kernels_path(name, seed), before, after, header)  # last: its presence says that all is there

@@ -79,6 +79,12 @@ def looking(model, no_model) -> dict[str, Call]:
                 "targets": NO_TARGETS | {"too many rows": (np.zeros((3, 10)), "")},
             },
         ),
+    }
+
+
+def inverting(model, no_model) -> dict[str, Call]:
+    """An image that gives the wanted outputs."""
+    return {
         "invert": Call(
             invert,
             {"model": model, "targets": TARGETS, "starts": IMAGES, "max_steps": 2, "progress": False},
@@ -137,7 +143,7 @@ def starting(make, model, no_model) -> dict[str, Call]:
                 "reading": choice("paper", ["own minima"]),
                 "data, outputs": {"no 4": ((FEW, of_few), r"^labels: expected every digit 0 to 9, none of \[4\]")},
                 "model, outputs": {
-                    "three": ((three, of_three), "^outputs: expected one for each of ten digits, got 3"),
+                    "three": ((three, of_three), "^outputs: expected one for each of ten digits, got 3")
                 },
             },
         ),
@@ -167,6 +173,12 @@ def training(model, no_model) -> dict[str, Call]:
             pair | {"how": InBox("nearest data", steps=1), "data": DATA.images[:5]},
             {"data": without(array(5, PIXELS), "wrong shape", "a number") | called("among", other_sizes)},
         ),
+    }
+
+
+def training_copies(model, no_model) -> dict[str, Call]:
+    """The same in training mode, where an image stands among its copies."""
+    return {
         "copies_in_training_mode": Call(
             copies_in_training_mode, {"model": model, "image": IMAGES[0]}, {"model": no_model} | NO_COPIES
         ),
@@ -179,10 +191,7 @@ def training(model, no_model) -> dict[str, Call]:
                 | {"wrong shape": (np.ones(PIXELS + 1), "^images: expected .*as the network")},
                 "copies": NO_COPIES["copies"],
                 "target": NO_TARGET,
-                "how": {
-                    "in a box": (InBox(), "Descent"),
-                    "None": (None, "Descent"),
-                },
+                "how": {"in a box": (InBox(), "Descent"), "None": (None, "Descent")},
             },
         ),
     }
@@ -191,7 +200,8 @@ def training(model, no_model) -> dict[str, Call]:
 def whole_networks(make) -> dict[str, Call]:
     """All calls with such a network."""
     model, no_model = marked(make()), NO_NETWORK | training_modes(make)
-    return looking(model, no_model) | starting(make, model, no_model) | training(model, no_model)
+    calls = looking(model, no_model) | inverting(model, no_model) | starting(make, model, no_model)
+    return calls | training(model, no_model) | training_copies(model, no_model)
 
 
 NETWORKS = {f"{name}, {kind}": call for kind, make in MAKERS.items() for name, call in whole_networks(make).items()} | {

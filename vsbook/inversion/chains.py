@@ -31,6 +31,8 @@ from vsbook.shown import Shown
 
 __all__ = ["Chain", "Step"]
 
+BLOCK = 500  # images at a time
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Step(Shown):
@@ -132,8 +134,9 @@ class Chain:
         return outputs
 
     def __call__(self, images) -> Float[np.ndarray, "N m={self.outputs}"]:
-        """The network's outputs in float64."""
-        return self.layer_outputs(images)[-1]
+        """The network's outputs in float64; block by block, which stay in the cache."""
+        x = self._flat(images)
+        return np.concatenate([self.layer_outputs(x[k : k + BLOCK])[-1] for k in range(0, max(len(x), 1), BLOCK)])
 
     def jacobian(self, images) -> Float[np.ndarray, "N m={self.outputs} n={self.inputs}"]:
         """The derivative of the outputs by the pixels at each image: D_L W_L ... D_1 W_1, D the slopes of f.

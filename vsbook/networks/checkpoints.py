@@ -30,7 +30,7 @@ __all__ = [
     "save_kernels",
 ]
 
-RUNS = {"resnet18": 3, "resnet18-small-start": 3}  # how many seeds of each ship
+RUNS = {"resnet18": 5, "resnet18-small-start": 3}  # how many seeds of each ship
 
 
 @dataclass(frozen=True, eq=False, repr=False)

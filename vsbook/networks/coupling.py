@@ -173,12 +173,12 @@ class CouplingNetwork(Invertible):
     def _encode(self, images: Float[torch.Tensor, "N 784"]) -> Float[torch.Tensor, "N 784"]:
         """The chain, then cosines, then the constant coefficients first."""
         maps, _ = self.chain(images.reshape(-1, 1, SIDE, SIDE))
-        cosines = _cosines(maps.dtype)
+        cosines = _cosines(maps)
         return (cosines @ maps @ cosines.T).flatten(2).mT.flatten(1)  # (N, 49 coefficients, 16 maps) as rows
 
     def _decode(self, coordinates: Float[torch.Tensor, "N 784"]) -> Float[torch.Tensor, "N 784"]:
         """Each step of `_encode` undone, last to first."""
-        cosines = _cosines(coordinates.dtype)
+        cosines = _cosines(coordinates)
         maps = cosines.T @ coordinates.reshape(-1, 49, 16).mT.reshape(-1, 16, 7, 7) @ cosines
         return self.chain(maps, rev=True)[0].flatten(1)
 
@@ -216,9 +216,9 @@ def _inside(width: int) -> Callable[[int, int], nn.Sequential]:
     return network
 
 
-def _cosines(dtype: torch.dtype) -> Float[torch.Tensor, "7 7"]:
+def _cosines(like: torch.Tensor) -> Float[torch.Tensor, "7 7"]:
     """Made anew for each type: rounded to float32 first, it would not be orthogonal in float64."""
-    return torch.from_numpy(cosine_matrix(7)).to(dtype)
+    return torch.from_numpy(cosine_matrix(7)).to(like)
 
 
 def jacobians(network: Invertible, images: torch.Tensor) -> Float[np.ndarray, "N={len(images)} 784 784"]:

@@ -181,9 +181,10 @@ class _Rows:
 def _ask(model: nn.Module, images: np.ndarray, dtype: torch.dtype, take: Callable, progress: bool = False) -> None:
     """Let `take` have the network's outputs for one batch after the other."""
     starts = tqdm(range(0, len(images), BATCH), unit="batch", disable=not progress, mininterval=0.5, leave=False)
+    device = next(model.parameters()).device
     with _as_the_network_takes_them(images), torch.no_grad():
         for start in starts:
-            take(model(as_tensor(images[start : start + BATCH], dtype)))
+            take(model(as_tensor(images[start : start + BATCH], dtype).to(device)))
 
 
 @contextmanager

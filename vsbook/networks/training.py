@@ -106,7 +106,7 @@ def fit(
     returns at once with the same weights: delete it once the network is saved.
 
     Args:
-        model: a network on the CPU.
+        model: a network, on the CPU or on a GPU; there the weights are those of the seed but for rounding.
         split: what to train on; the accuracy shown while training is that of the validation images.
         recipe: the constants of the descent.
         seed: of the order of the images.
@@ -124,6 +124,8 @@ def fit(
     steps = -(-len(labels) // recipe.batch_size)  # in an epoch; the last batch may be smaller
     run = {"recipe": asdict(recipe), "seed": whole_number(seed, "seed"), "model": str(model), "images": len(labels)}
     run |= {"checksum": zlib.crc32(labels.numpy(), zlib.crc32(images.numpy())), "optimiser": "SGD"}
+    device = next(model.parameters()).device
+    images, labels = images.to(device), labels.to(device)
     optimiser = torch.optim.SGD(model.parameters(), recipe.learning_rate, recipe.momentum)
     step = resume(state, run, model, optimiser)
     bar = tqdm(
@@ -133,7 +135,7 @@ def fit(
         with _one_thread(), in_mode(model, training=True), bar, _between_batches() as check_interrupt:
             while step < recipe.epochs * steps:
                 epoch, within = divmod(step, steps)
-                order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(labels)))
+                order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(labels))).to(device)
                 for batch in order.split(recipe.batch_size)[within:]:
                     optimiser.zero_grad()
                     nn.functional.cross_entropy(model(images[batch]), labels[batch]).backward()
@@ -208,7 +210,8 @@ def resume(state: Path | None, run: dict, model: nn.Module, optimiser: torch.opt
         for key, tensor in tensors.items():
             kind, _, name = key.partition(".")
             if kind != "weight":
-                optimiser.state[parameters[name]][kind] = tensor
+                device = "cpu" if kind == "step" else parameters[name].device  # Adam counts its steps on the CPU
+                optimiser.state[parameters[name]][kind] = tensor.to(device)
     except (KeyError, ValueError, RuntimeError) as error:
         raise BadInput(f"{state}: expected a whole resume state, got a damaged one ({error}); delete it") from None
     return step
