@@ -163,7 +163,7 @@ def files(*networks: str) -> list[Path]:
 
 
 def every(network: str, reading: str = PAPER_READING) -> dict[int, dict]:
-    """One reading for all seeds of a network; of ResNet18, which takes a quarter of an hour each, for the common ones."""
+    """One reading for all seeds of a network; of ResNet18, a quarter of an hour each, for the common ones."""
     return per_seed(lambda seed: observed(network, seed)[reading], COMMON if network == "resnet18" else network)
 
 
