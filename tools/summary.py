@@ -35,11 +35,11 @@ SAID = {"reproduced": "reproduced", "contradicted": "contradicted", "artefact": 
 def ledger_words() -> str:
     """The ledger in a line a verdict."""
     counts = ledger.tally()
-    could_fail = len(ledger.claims()) - counts["theorem"] - counts["open"]
+    could_fail, verb = len(ledger.claims()) - counts["theorem"] - counts["open"], "is" if counts["open"] == 1 else "are"
     said = ", ".join(f"{counts[v]} {w}" for v, w in SAID.items())
     return (
-        f"{len(ledger.claims())} statements were checked. {counts['theorem']} are theorems and hold. "
-        f"Of the {could_fail}\nthat could have come out otherwise: {said}. {counts['open']} are open."
+        f"{len(ledger.claims())} statements can be checked. {counts['theorem']} are theorems and hold. "
+        f"Of the {could_fail}\nthat could have come out otherwise: {said}. {counts['open']} {verb} open."
     )
 
 

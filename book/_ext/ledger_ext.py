@@ -18,14 +18,14 @@ def words() -> list[str]:
     """The counts in sentences."""
     counts, every = ledger.tally(), ledger.claims().values()
     ours = sum(claim.source.startswith("ours") for claim in every)
-    could_fail = len(every) - counts["theorem"] - counts["open"]
+    could_fail, verb = len(every) - counts["theorem"] - counts["open"], "is" if counts["open"] == 1 else "are"
     return [
         f"{len(every) - ours} statements of the paper can be checked, and {ours} of ours beside them. "
         f"{counts['theorem']} are theorems: they follow from definitions or shapes, hold in each of our checks, and "
         "are nobody's success. "
         f"Of the {could_fail} that could have come out otherwise, {counts['reproduced']} are reproduced, "
         f"{counts['contradicted']} are contradicted, {counts['artefact']} come out for another reason than the one "
-        f"given, and {counts['undecided']} stay undecided. {counts['open']} are open.",
+        f"given, and {counts['undecided']} stay undecided. {counts['open']} {verb} open.",
         "The algebra holds. What is read off pictures seldom outdoes noise. And a network with a narrow layer has no "
         "inverse, whatever its activation.",
     ]
@@ -158,7 +158,9 @@ def what_it_takes(claim_id: str) -> str:
         return ""
     if seeds := ledger.power(claim_id).get("needs"):
         return f" At this spread {seeds} seeds would do."
-    return " More seeds would not settle it: they are all judged on the same few digits or vectors."
+    if getattr(ledger.claims()[claim_id].judged_by, "seeds", "") == "alike":
+        return " More seeds would not settle it: they are all judged on the same few digits or vectors."
+    return " So the rule tells the two apart at this spread; what was measured lies between them."
 
 
 class LedgerPower(SphinxDirective):
