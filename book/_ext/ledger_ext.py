@@ -147,8 +147,9 @@ def power_in_words(claim_id: str) -> str:
         return "None to have: a theorem, or not measured."
     yes, no = shares["claimed"], shares["null"]
     return (
-        f"Of data as the claim would have it the rule says reproduced in {yes['reproduced']:.0%}, contradicted in "
-        f"{yes['contradicted']:.0%}; of data as its opposite would {no['reproduced']:.0%} and {no['contradicted']:.0%}."
+        f"Of data as the claim would have them the rule says reproduced in {yes['reproduced']:.0%} and contradicted "
+        f"in {yes['contradicted']:.0%} of a thousand draws; of data as its opposite would have them, in "
+        f"{no['reproduced']:.0%} and {no['contradicted']:.0%}."
     ) + what_it_takes(claim_id)
 
 
