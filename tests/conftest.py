@@ -17,7 +17,10 @@ ROOT = Path(__file__).parent.parent
 
 
 # The longest files, in the order in which they are begun: a worker that took one of them last would work on alone.
-LONG = ("test_portable", "test_results", "test_html", "test_figure3", "test_wheel", "test_mutants", "test_observations")
+LONG = (
+    *("test_results", "test_html", "test_mutants", "test_portable", "test_build", "test_observations", "test_power"),
+    "test_wheel",
+)
 
 
 def pytest_xdist_auto_num_workers():
