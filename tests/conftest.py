@@ -17,10 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 
 # The longest files, in the order in which they are begun: a worker that took one of them last would work on alone.
-LONG = (
-    *("test_results", "test_html", "test_mutants", "test_portable", "test_build", "test_observations", "test_power"),
-    "test_wheel",
-)
+LONG = ("results", "html", "mutants", "portable", "build", "observations", "power", "wheel")
 
 
 def pytest_xdist_auto_num_workers():
@@ -30,7 +27,7 @@ def pytest_xdist_auto_num_workers():
 
 def pytest_collection_modifyitems(items):
     """Long files and notebooks first; else everything stays in its order."""
-    places = {name: place for place, name in enumerate(LONG)}
+    places = {f"test_{name}": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONG) + (item.path.suffix != ".ipynb")))
 
 
