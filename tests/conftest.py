@@ -20,11 +20,6 @@ ROOT = Path(__file__).parent.parent
 LONG = ("results", "html", "mutants", "portable", "build", "observations", "power", "wheel")
 
 
-def pytest_xdist_auto_num_workers():
-    """One more than cores: there is always one that waits, for the browser or a child."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items):
     """Long files and notebooks first; else everything stays in its order."""
     places = {f"test_{name}": place for place, name in enumerate(LONG)}

@@ -14,7 +14,7 @@ from evidence.train import exchanged, invertible
 from evidence.train.__main__ import main as train
 from vsbook import ledger
 from vsbook.ledger import claims, observation, result
-from vsbook.networks.data import ASSETS, Images, mnist
+from vsbook.networks.data import ASSETS, Images, Split, mnist
 from vsbook.networks.models import create
 
 ROOT = Path(ledger.__file__).parent.parent
@@ -128,3 +128,20 @@ def test_no_result_copies_much_of_an_observation():
     assert len(large) > 100
     for claim_id in filter(result, claims()):
         assert not [entry for entry in entries(result(claim_id)["details"]) if json.dumps(entry) in large], claim_id
+
+
+@pytest.mark.parametrize("name", exchanged.EXCHANGED)
+def test_a_network_by_the_other_recipe_is_trained_once(name, tmp_path, monkeypatch):
+    """By both recipes, a batch or a few; what is kept of it is its errors, and nothing to go on from."""
+    few = Images(mnist().test.images[:128], mnist().test.labels[:128])
+    network, recipe = exchanged.EXCHANGED[name]
+    monkeypatch.setitem(exchanged.EXCHANGED, name, (network, replace(recipe, epochs=1)))
+    monkeypatch.setattr(exchanged, "mnist_split", lambda _: Split(few, few, few))
+    monkeypatch.setattr(exchanged, "wrong", lambda model: [int(model.training)])
+    monkeypatch.setattr(exchanged, "observation_path", lambda file: tmp_path / f"{file}.json")
+    monkeypatch.setattr(exchanged, "user_cache_path", lambda _: tmp_path / "cache")
+    exchanged.train(name, 1)
+    assert json.loads((tmp_path / f"{name}-errors.json").read_text()).keys() == {"1"}
+    assert not list((tmp_path / "cache").rglob("*.state"))
+    monkeypatch.setattr(exchanged, "errors", lambda *_: 1 / 0)
+    exchanged.train(name, 1)

@@ -148,7 +148,7 @@ def power_in_words(claim_id: str) -> str:
     yes, no = shares["claimed"], shares["null"]
     return (
         f"Of data as the claim would have them the rule says reproduced in {yes['reproduced']:.0%} and contradicted "
-        f"in {yes['contradicted']:.0%} of a thousand draws; of data as its opposite would have them, in "
+        f"in {yes['contradicted']:.0%}; of data as its opposite would have them, in "
         f"{no['reproduced']:.0%} and {no['contradicted']:.0%}."
     ) + what_it_takes(claim_id)
 

@@ -65,9 +65,9 @@ def trained_from(model: nn.Module, ideal: np.ndarray, starts: dict[str, np.ndarr
     images = np.concatenate(list(starts.values()))
     found = train_input(model, np.tile(ideal, (len(starts), 1)), images, how, data=data, progress=False)
     parts = np.split(np.arange(len(images)), len(starts))
-    last = {field.name: getattr(found, field.name) for field in fields(Trained)}  # of losses and lengths, the last axis
-    return {
-        name: Trained(**{key: v[:, rows] if key in ("losses", "lengths") else v[rows] for key, v in last.items()})
+    every = {field.name: getattr(found, field.name) for field in fields(Trained)}
+    return {  # a row an image, but a column in what is kept of each step
+        name: Trained(**{key: v[:, rows] if key in ("losses", "lengths") else v[rows] for key, v in every.items()})
         for name, rows in zip(starts, parts, strict=True)
     }
 

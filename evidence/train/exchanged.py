@@ -4,6 +4,7 @@ Of the trained networks only the test images are kept that they take for another
 """
 
 from functools import partial
+from pathlib import Path
 
 from platformdirs import user_cache_path
 
@@ -13,7 +14,7 @@ from evidence.observe.runs import Run
 from evidence.train import invertible
 from vsbook.networks.data import mnist_split
 from vsbook.networks.models import create
-from vsbook.networks.training import PAPER, fit
+from vsbook.networks.training import PAPER, Recipe, fit
 
 SEEDS = range(3)
 EXCHANGED = {"resnet18-adam": ("resnet18", invertible.PLAIN), "invertible-sgd": ("invertible", PAPER)}
@@ -24,15 +25,19 @@ def run(name: str, seed: int) -> Run:
     return Run(observation_path(f"{name}-errors"), partial(errors, name, seed), str(seed))
 
 
+def state_path(name: str, seed: int) -> Path:
+    """Where such a training goes on from."""
+    return user_cache_path("vsbook") / "training" / f"{name}-seed{seed}.state"
+
+
 def errors(name: str, seed: int) -> list[int]:
     """Train a network from its initial weights; the test images that it then takes for another digit."""
     network, recipe = EXCHANGED[name]
     split, model = mnist_split(seed), on_accelerator(create(network, seed))
-    state = user_cache_path("vsbook") / "training" / f"{name}-seed{seed}.state"
-    if recipe is PAPER:
-        fit(model, split, recipe, seed, state)
+    if isinstance(recipe, Recipe):
+        fit(model, split, recipe, seed, state_path(name, seed))
     else:
-        invertible.fit(model, split.train, recipe, seed, state)
+        invertible.fit(model, split.train, recipe, seed, state_path(name, seed))
     rounded_to_half(model.cpu())
     return wrong(model)
 
@@ -42,4 +47,5 @@ def train(name: str, seed: int) -> None:
     entry = run(name, seed)
     if entry.missing():
         entry.write(entry.make())
+        state_path(name, seed).unlink(missing_ok=True)  # only now: until here it holds the training
         print(f"{name} seed {seed} -> {entry.name}", flush=True)

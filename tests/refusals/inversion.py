@@ -105,13 +105,8 @@ def inverting(model, no_model) -> dict[str, Call]:
     }
 
 
-def starting(make, model, no_model) -> dict[str, Call]:
+def starting(make, model) -> dict[str, Call]:
     """Where an inversion begins."""
-    outputs = output_statistics(model, DATA.images, progress=False)
-    other = next(m for m in MAKERS.values() if m is not make)()
-    of_other, of_few = (output_statistics(m, d.images, progress=False) for m, d in ((other, DATA), (model, FEW)))
-    three = nn.Linear(PIXELS, 3).double().eval()
-    of_three = output_statistics(three, DATA.images, progress=False)
     wrong = {"three axes": np.zeros((2, 2, 10)), "one too few": np.zeros((2, 9)), "flat": np.zeros(10)}
     return {
         "starting_images": Call(
@@ -129,6 +124,17 @@ def starting(make, model, no_model) -> dict[str, Call]:
             {"kind": STARTS[1], "model": marked(make()).train(), "targets": TARGETS, "data": DATA},
             {},
         ),
+    }
+
+
+def starting_ideally(make, model, no_model) -> dict[str, Call]:
+    """Where the training of an input begins."""
+    outputs = output_statistics(model, DATA.images, progress=False)
+    other = next(m for m in MAKERS.values() if m is not make)()
+    of_other, of_few = (output_statistics(m, d.images, progress=False) for m, d in ((other, DATA), (model, FEW)))
+    three = nn.Linear(PIXELS, 3).double().eval()
+    of_three = output_statistics(three, DATA.images, progress=False)
+    return {
         "ideal_starts": Call(
             ideal_starts,
             {"model": model, "data": DATA, "outputs": outputs, "reading": "own minima"},
@@ -200,7 +206,8 @@ def training_copies(model, no_model) -> dict[str, Call]:
 def whole_networks(make) -> dict[str, Call]:
     """All calls with such a network."""
     model, no_model = marked(make()), NO_NETWORK | training_modes(make)
-    calls = looking(model, no_model) | inverting(model, no_model) | starting(make, model, no_model)
+    calls = looking(model, no_model) | inverting(model, no_model)
+    calls |= starting(make, model) | starting_ideally(make, model, no_model)
     return calls | training(model, no_model) | training_copies(model, no_model)
 
 

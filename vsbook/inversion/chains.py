@@ -136,7 +136,7 @@ class Chain:
     def __call__(self, images) -> Float[np.ndarray, "N m={self.outputs}"]:
         """The network's outputs in float64; block by block, which stay in the cache."""
         x = self._flat(images)
-        return np.concatenate([self.layer_outputs(x[k : k + BLOCK])[-1] for k in range(0, max(len(x), 1), BLOCK)])
+        return np.concatenate([self.layer_outputs(x[k : k + BLOCK])[-1] for k in range(0, len(x), BLOCK)])
 
     def jacobian(self, images) -> Float[np.ndarray, "N m={self.outputs} n={self.inputs}"]:
         """The derivative of the outputs by the pixels at each image: D_L W_L ... D_1 W_1, D the slopes of f.

@@ -106,7 +106,7 @@ def fit(
     returns at once with the same weights: delete it once the network is saved.
 
     Args:
-        model: a network, on the CPU or on a GPU; there the weights are those of the seed but for rounding.
+        model: a network, on the CPU or on a GPU, which rounds otherwise: a deep network ends elsewhere.
         split: what to train on; the accuracy shown while training is that of the validation images.
         recipe: the constants of the descent.
         seed: of the order of the images.
