@@ -31,7 +31,7 @@ help:  ## this list
 book: .venv/ready  ## run the chapters, compare with the references, render the pages
 	@.venv/bin/python -m tools book
 
-# A worker a core, four at most, of one thread; nbval's kernels, which run the rendered notebooks again, have two (tests/conftest.py).
+# A worker a core, four at most, of one thread, as the kernels in which nbval runs the rendered notebooks again.
 test: book chromium  ## everything that guards the project
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 	    .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=180 tests _build/executed

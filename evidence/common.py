@@ -1,5 +1,6 @@
 """What the measurements share: weights and images by seed, in float64, and the shapes of claims and controls."""
 
+import functools
 import tomllib
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -12,8 +13,9 @@ from evidence.networks import VARIANTS, checkpoint_path, trained
 from vsbook.ledger import Measurement
 from vsbook.linalg.lengths import relative_lengths
 from vsbook.linalg.subspaces import FourSubspaces
-from vsbook.networks.data import mnist
+from vsbook.networks.data import mnist, mnist_split
 from vsbook.networks.layers import named_weights
+from vsbook.networks.outputs import Outputs, output_statistics
 
 MEASUREMENTS: dict[str, partial] = {}  # by the claim's id, once the scripts are imported
 AUTHORS = Path(__file__).parent / "authors.toml"
@@ -119,6 +121,13 @@ def inputs(*names: str) -> list[Path]:
 def sample() -> np.ndarray:
     """The first 1000 test images, (1000, 784), float64."""
     return mnist().test.images[:SAMPLE].astype(np.float64)
+
+
+@functools.cache
+def said_in_training(name: str, seed: int) -> Outputs:
+    """What a network says of its 50,000 training images, in float64: one pass for all measurements that ask."""
+    model = trained(name, seed).double()
+    return output_statistics(model, mnist_split(seed).train.images, progress=False)
 
 
 def relative(difference: np.ndarray, reference: np.ndarray) -> float:

@@ -164,7 +164,7 @@ def aligned_averages(seed: int) -> np.ndarray:
         # the inner product with the average is largest where the distance is least: hardly any ink leaves the frame
         fits = np.stack([images @ shift(plain[digit], -d, -r).astype(np.float32) for d, r in moves])
         best = fits.argmax(axis=0)
-        total = sum(shift(images[best == k], *moves[k]).sum(axis=0, dtype=np.float64) for k in range(len(moves)))
+        total = sum(shift(images[best == k].sum(axis=0, dtype=np.float64), *moves[k]) for k in range(len(moves)))
         aligned.append(total / len(images))
     return np.stack(aligned)
 

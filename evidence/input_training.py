@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import scipy
 
-from evidence.common import AUTHORS, Control, authors, measures, per_seed
+from evidence.common import AUTHORS, Control, authors, measures, per_seed, said_in_training
 from evidence.networks import trained
 from evidence.observe.figure3 import BOXES, COMMON, NETWORKS, PAPER_READING, THREE, files, observed
 from vsbook.inversion.ideal import ideal_outputs
@@ -215,7 +215,7 @@ def extreme_outputs_give_realistic_images() -> Measurement:
 def _from_averages(seed: int) -> dict:
     """Images that FCNN5 gets from averages for three kinds of targets, and how far from the data they are."""
     model, split = trained("fcnn5", seed).double(), mnist_split(seed)
-    outputs = output_statistics(model, split.train.images, progress=False).values
+    outputs = said_in_training("fcnn5", seed).values
     averages = class_averages(split.train.images, split.train.labels)
     numbers = [np.flatnonzero(split.test.labels == digit)[:2] for digit in range(10)]
     rows = [output_statistics(model, split.test.images[k], progress=False).values for k in np.transpose(numbers)]

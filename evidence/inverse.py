@@ -7,7 +7,18 @@ import numpy as np
 import scipy
 import torch
 
-from evidence.common import QUARTILES, Control, exact, inputs, measures, per_seed, relative, sample, seeds
+from evidence.common import (
+    QUARTILES,
+    Control,
+    exact,
+    inputs,
+    measures,
+    per_seed,
+    relative,
+    said_in_training,
+    sample,
+    seeds,
+)
 from evidence.networks import checkpoint_path, observation_path, trained
 from evidence.observe import whole_inverse
 from evidence.observe.invertible import coordinates, network_of, pictures
@@ -21,7 +32,7 @@ from vsbook.inversion.starts import STARTS
 from vsbook.ledger import Measurement, observation
 from vsbook.linalg.activations import selu
 from vsbook.linalg.lengths import relative_lengths
-from vsbook.networks.data import mnist, mnist_split
+from vsbook.networks.data import mnist
 
 PAIR = ["fcnn1", "fcnn5"]
 TWINS = ["fcnn5_leaky_relu", "fcnn5_tanh"]
@@ -31,8 +42,9 @@ FEWER = 200  # test images for the couplings: what they show is rounding
 EVERY_OUTPUT = "the twin with leaky ReLU, whose range is all of R"
 
 
+@functools.cache
 def chain(name: str, seed: int) -> Chain:
-    """A trained network in float64."""
+    """A trained network in float64, whose layers are factored once."""
     return Chain.of(trained(name, seed))
 
 
@@ -102,9 +114,8 @@ def _without_inverse() -> dict[str, list[int]]:
     end = np.float32(selu().low)
 
     def count(seed):
-        network = chain("fcnn1", seed)  # in float64: which outputs are rounded so is the same on every processor
-        training, test = (network(part.images) for part in (mnist_split(seed).train, mnist().test))
-        asked = {"test images": test, "ideal outputs": ideal_outputs(training, READINGS[0])}
+        test = chain("fcnn1", seed)(mnist().test.images)  # in float64: which are rounded so is the same everywhere
+        asked = {"test images": test, "ideal outputs": ideal("fcnn1", seed)}
         return {name: int((rows.astype(np.float32) <= end).any(axis=1).sum()) for name, rows in asked.items()}
 
     found = [count(seed) for seed in whole_inverse.SEEDS]
@@ -119,7 +130,7 @@ def median_lengths(name: str) -> dict[int, float]:
 @functools.cache
 def ideal(name: str, seed: int) -> np.ndarray:
     """(10, 10) the ideal outputs in the paper's reading."""
-    return ideal_outputs(chain(name, seed)(mnist_split(seed).train.images), READINGS[0])
+    return ideal_outputs(said_in_training(name, seed).values, READINGS[0])
 
 
 def on_ideal_outputs(name: str, precision: str) -> dict[int, float]:

@@ -26,13 +26,11 @@ def simulated() -> dict:
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 
-def said(claim: Claim, hypothesis: str, count: int, generator: np.random.Generator) -> str:
-    """The verdict of the claim's rule on so many seeds drawn under a hypothesis; its family's are drawn alike."""
+def said(laws: list[tuple], hypothesis: str, count: int, generator: np.random.Generator) -> str:
+    """The verdict of the first rule on so many seeds drawn under a hypothesis; its family's are drawn alike."""
     drawn = []
-    for one in [claim, *family(claim)]:
-        runs, control = on_file(one.id)
-        runs = one.judged_by.draw(hypothesis, count, list(runs.values()), control, generator)
-        drawn.append((one.judged_by, runs, control))
+    for rule, runs, control in laws:
+        drawn.append((rule, rule.draw(hypothesis, count, list(runs.values()), control, generator), control))
     (rule, runs, control), *others = drawn
     if isinstance(rule, Law):
         return rule.decide(runs, control, [r.p_values(of, beside) for r, of, beside in others])
@@ -41,9 +39,10 @@ def said(claim: Claim, hypothesis: str, count: int, generator: np.random.Generat
 
 def shares(claim: Claim, count: int, draws: int, generator: np.random.Generator) -> dict:
     """How often it says what, under both hypotheses."""
+    laws = [(one.judged_by, *on_file(one.id)) for one in (claim, *family(claim))]
     found = {}
     for hypothesis in HYPOTHESES:
-        verdicts = [said(claim, hypothesis, count, generator) for _ in range(draws)]
+        verdicts = [said(laws, hypothesis, count, generator) for _ in range(draws)]
         found[hypothesis] = {v: verdicts.count(v) / draws for v in ("reproduced", "contradicted", "undecided")}
     return found
 

@@ -1,7 +1,6 @@
 """What several tests share: the checkout, the built book, a browser that reaches no other host."""
 
 import functools
-import os
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.shapes import hold
-from tools.project import Project, threads
+from tools.project import Project
 
 hold()  # before any room is imported
 ROOT = Path(__file__).parent.parent
@@ -24,15 +23,6 @@ def pytest_collection_modifyitems(items):
     """Long files and notebooks first; else everything stays in its order."""
     places = {f"test_{name}": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path.stem, len(LONG) + (item.path.suffix != ".ipynb")))
-
-
-def pytest_collection_finish(session):
-    """Beside the notebooks, children use two threads where the build used one; this process's libraries have begun.
-
-    A thread that waits for the other one sleeps: as a rule it would turn in a circle, on a core that a worker needs.
-    """
-    if session.config.getoption("nbval_lax", False):
-        os.environ |= threads(2)
 
 
 @pytest.fixture(scope="session")

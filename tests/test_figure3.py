@@ -12,7 +12,7 @@ from vsbook.ledger import observation
 from vsbook.networks.checkpoints import load
 from vsbook.networks.data import Images, class_averages, mnist_split
 from vsbook.networks.models import create
-from vsbook.networks.outputs import logits
+from vsbook.networks.outputs import logits, output_statistics
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_a_small_network_is_observed_with_all_that_the_claims_ask(monkeypatch, t
     few = Images(train.images[:500], train.labels[:500])
     monkeypatch.setattr("evidence.observe.figure3.mnist_split", lambda _: type("Split", (), {"train": few}))
     model = create("fcnn1", 5).eval()
-    found = observe(model, 1)[PAPER_READING]
+    found = observe(model, output_statistics(model, few.images, progress=False), 1)[PAPER_READING]
     for name in ("avg-img", "min-img", "avg-min-img", "noise"):
         assert np.less(found["descent"][name]["after"], found["descent"][name]["before"]).all()
         assert np.greater(found["random walk"][name], found["descent"][name]["after"]).all()

@@ -94,9 +94,9 @@ def test_the_checkpoints_are_those_of_the_variants_and_all_are_used():
 
 @pytest.fixture(scope="module")
 def averages_kept():
-    """The class averages of a seed serve a dozen measurements: made once."""
+    """What a dozen measurements ask of the images of a seed: made once."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("averages", "aligned_averages", "_contrasts"):
+        for name in ("averages", "aligned_averages", "single_residual_fractions", "_contrasts"):
             patch.setattr(figure1, name, functools.cache(getattr(figure1, name)))
         yield
 

@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 from tqdm import tqdm
 
-from evidence.common import inputs, per_seed
+from evidence.common import inputs, per_seed, said_in_training
 from evidence.networks import observation_path, trained
 from evidence.observe.runs import Run
 from vsbook.inversion.ideal import READINGS, distances_to, lowest_quarter
@@ -20,7 +20,7 @@ from vsbook.inversion.starts import Starts, ideal_starts
 from vsbook.inversion.training_mode import copies_in_training_mode, train_copies
 from vsbook.ledger import observation
 from vsbook.networks.data import Images, class_averages, mnist_split
-from vsbook.networks.outputs import output_statistics
+from vsbook.networks.outputs import Outputs, output_statistics
 
 PAPER_READING, CODE_READING = READINGS
 NETWORKS = ("fcnn1", "fcnn5", "resnet18")
@@ -100,11 +100,9 @@ def observe_reading(model: nn.Module, data: Images, starts: Starts, distances: n
     }
 
 
-def observe(model: nn.Module, seed: int) -> dict:
-    """Both readings for one network of a seed, from one pass over its training images."""
-    data = mnist_split(seed).train
-    outputs = output_statistics(model, data.images)
-    found = {}
+def observe(model: nn.Module, outputs: Outputs, seed: int) -> dict:
+    """Both readings for one network of a seed, and what it says of its training images."""
+    data, found = mnist_split(seed).train, {}
     for reading in READINGS:
         starts = ideal_starts(model, data, outputs, reading)
         distances = np.stack([np.linalg.norm(outputs.values - row, axis=1) for row in starts.ideal])
@@ -118,7 +116,8 @@ def observe(model: nn.Module, seed: int) -> dict:
 
 def observe_resnet18(seed: int, model: nn.Module) -> dict:
     """The same, how the chosen images look beside training images, and the network in training mode."""
-    found, data = observe(model, seed), mnist_split(seed).train
+    data = mnist_split(seed).train
+    found = observe(model, output_statistics(model, data.images), seed)
     paper = found[PAPER_READING]
     images = {"avg-img": class_averages(data.images, data.labels)}
     images |= {"min-img": data.images[paper["index"]["min-img"]].astype(float), "avg-min-img": found["avg-min-img"]}
@@ -150,7 +149,7 @@ def observed(network: str, seed: int) -> dict:
     """ResNet18 from its file; the small networks anew, in float64, where no order of sums shows in a page's digits."""
     if network == "resnet18":
         return observation(file_name(seed))
-    return observe(trained(network, seed).double(), seed)
+    return observe(trained(network, seed).double(), said_in_training(network, seed), seed)
 
 
 def files(*networks: str) -> list[Path]:

@@ -15,7 +15,7 @@ from torch import nn
 from vsbook.checks import BadInput, as_real, instance_of, one_of, whole_number
 from vsbook.files import existing_file, write_beside
 from vsbook.networks.data import ASSETS, read_checked
-from vsbook.networks.models import NETWORKS, create
+from vsbook.networks.models import NETWORKS
 from vsbook.shown import Shown
 
 __all__ = [
@@ -105,14 +105,16 @@ def load_checkpoint(path, network: str | None = None) -> nn.Module:
         raise BadInput(
             f"{path}: expected a checkpoint of {wanted}, got one of {found}; name the network it was made for"
         )
-    model = create(found, seed=0)
+    with torch.device("meta"):  # every weight comes from the file: none is drawn
+        model = NETWORKS[found]()
     counts = {name for name, t in model.state_dict().items() if not t.is_floating_point()}  # of batches, in batch norms
     strange = [f"{name} of {t.dtype}" for name, t in tensors.items() if t.is_floating_point() == (name in counts)]
     strange += [f"no {name}" for name in sorted(counts - tensors.keys())]  # PyTorch would put in a zero
     if strange:
         raise BadInput(f"{path}: expected floating weights and whole counts, got {strange[0]}; train it again")
+    whole = {name: t.to(torch.float32 if t.is_floating_point() else t.dtype, copy=True) for name, t in tensors.items()}
     try:
-        model.load_state_dict(tensors)
+        model.load_state_dict(whole, assign=True)
     except RuntimeError as error:
         raise BadInput(
             f"{path}: expected the tensors of {found}, got others ({' '.join(str(error).split())}); train it again"
