@@ -16,13 +16,19 @@ ROOT = Path(__file__).parent.parent
 
 
 # The longest files, in the order in which they are begun: a worker that took one of them last would work on alone.
-LONG = ("results", "html", "mutants", "portable", "build", "observations", "power", "wheel")
+FIRST = ("results", "html", "mutants", "portable", "build", "observations")
+THEN = ("stored", "significance", "arrangement", "coupling", "checkpoints", "resuming", "wheel")  # after the notebooks
 
 
 def pytest_collection_modifyitems(items):
     """Long files and notebooks first; else everything stays in its order."""
-    places = {f"test_{name}": place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path.stem, len(LONG) + (item.path.suffix != ".ipynb")))
+    order = [*(f"test_{name}" for name in FIRST), ".ipynb", *(f"test_{name}" for name in THEN)]
+    places = {name: place for place, name in enumerate(order)}
+
+    def place(item):
+        return places.get(item.path.suffix if item.path.suffix == ".ipynb" else item.path.stem, len(order))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
