@@ -17,6 +17,28 @@ PAGES = Project(ROOT).pages
 CHAPTERS = Project(ROOT).chapters
 
 COLOUR = ["color-contrast", "link-in-text-block"]
+# One element for each colour of text, size, weight and grounds below: contrast depends on nothing else, and axe takes
+# milliseconds for each element that it is asked about.
+MARK_SAMPLES = """() => {
+    const grounds = new Map([[null, '']]), seen = new Set();
+    const below = it => {
+        if (!grounds.has(it)) {
+            const style = getComputedStyle(it), own = [style.backgroundColor, style.backgroundImage, style.opacity];
+            const plain = own.join() === 'rgba(0, 0, 0, 0),none,1';
+            grounds.set(it, below(it.parentElement) + (plain ? '' : `|${own}`));
+        }
+        return grounds.get(it);
+    };
+    for (const it of document.querySelectorAll('body *')) {
+        if (![...it.childNodes].some(child => child.nodeType === 3 && child.data.trim())) continue;
+        const style = getComputedStyle(it);
+        const kind = [it.tagName, style.color, style.fontSize, style.fontWeight, style.textDecorationLine, below(it)];
+        if (it.checkVisibility() && !seen.has(kind.join())) {
+            seen.add(kind.join());
+            it.dataset.sample = '';
+        }
+    }
+}"""
 
 UNSET_FORMULAS = """() => [...document.querySelectorAll('.math')]
     .filter(formula => !formula.querySelector('mjx-container') || formula.querySelector('mjx-merror'))
@@ -84,21 +106,47 @@ def test_page_fits_a_telephone(tab, address, page):
 def test_page_is_accessible(tab, address, mode, page):
     """All rules by day; at night those of colour, for nothing else is another then."""
     open_page(tab, address, page)
-    options = {"preload": False, "resultTypes": ["violations"]}  # of what passes a list would take as long again
     if mode == "dark":
         for _ in "as the system is", "dark":
             tab.evaluate("document.querySelector('.theme-switch-button').click()")
         tab.wait_for_function("document.getAnimations().every(it => it.playState != 'running')")  # colours fade
-        options["runOnly"] = COLOUR
     try:
         assert tab.evaluate("document.documentElement.dataset.theme") == mode
-        violations = Axe().run(tab, options=options).response["violations"]
+        grave = grave_violations(tab) if mode == "light" else []
+        grave += violations_of_colour(tab)
     finally:
         tab.evaluate("localStorage.mode = localStorage.theme = 'light'")
-    grave = [each for each in violations if each["impact"] in ("serious", "critical")]
     assert not grave, "\n".join(
         f"{each['help']}: {node['html'][:200]} {node['failureSummary']}" for each in grave for node in each["nodes"]
     )
+
+
+def grave_violations(tab, context=None, **options) -> list[dict]:
+    """Of axe's rules, by default all but those of colour; of what passes a list would take as long again."""
+    options = {"rules": {name: {"enabled": False} for name in COLOUR}} | options
+    found = Axe().run(tab, context, options | {"preload": False, "resultTypes": ["violations"]}).response["violations"]
+    return [each for each in found if each["impact"] in ("serious", "critical")]
+
+
+def violations_of_colour(tab) -> list[dict]:
+    """Of a sample of each kind of text on the page."""
+    tab.evaluate(MARK_SAMPLES)
+    return grave_violations(tab, {"include": [["[data-sample]"]]}, runOnly=COLOUR, rules={})
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "<p style='color: #bbb'>Pale.</p>",
+        "<p>A <a style='color: #333; text-decoration: none' href='#'>hidden</a> link.</p>",
+    ],
+    ids=["pale text", "a link like its text"],
+)
+def test_bad_colours_are_noticed(tab, address, planted):
+    open_page(tab, address, "book/rules")
+    assert violations_of_colour(tab) == []
+    tab.evaluate("planted => document.querySelector('article').insertAdjacentHTML('beforeend', planted)", planted)
+    assert len(violations_of_colour(tab)) == 1
 
 
 # --- links ------------------------------------------------------------------------------------------------------
