@@ -52,6 +52,11 @@ TOO_WIDE = """() => document.documentElement.scrollWidth <= window.innerWidth ? 
     [...document.querySelectorAll('.bd-content *')].filter(it => it.getBoundingClientRect().right > window.innerWidth)
     .slice(0, 5).map(it => it.outerHTML.slice(0, 120))"""
 
+BOXES_TOO_WIDE = """() => [...document.querySelectorAll('.bd-article :is(pre, table, .cell_output, div.math, figure)')]
+    .map(it => it.closest('.pst-scrollable-table-container, .wide-table') ?? it)
+    .filter(it => it.checkVisibility() && it.scrollWidth > it.clientWidth + 1)
+    .map(it => `${it.scrollWidth} of ${it.clientWidth}: ${it.textContent.trim().slice(0, 100)}`)"""
+
 
 @pytest.fixture(scope="module")
 def tab(browser):
@@ -97,8 +102,11 @@ def test_page_works_alone(tab, address, html, scheme, page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_page_fits_a_telephone(tab, address, page):
-    open_page(tab, address, page, width=375)
+    """Neither the page nor a box on it has to be pushed sideways; nothing moves that would change nothing."""
+    open_page(tab, address, page, width=390)
     assert tab.evaluate(TOO_WIDE) == []
+    assert tab.evaluate(BOXES_TOO_WIDE) == []
+    assert tab.evaluate("[...document.querySelectorAll('.noUi-handle')].filter(it => it.checkVisibility()).length") == 0
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -231,9 +239,25 @@ def test_a_request_elsewhere_is_noticed(tab, address):
     assert "another host: https://example.org/" in tab.trouble
 
 
-def test_search_works_from_the_disk(tab, html):
-    tab.goto(f"{html.as_uri()}/search.html?q=matrix")
-    tab.wait_for_selector("#search-results li a")
+WORDS = [
+    *("nullspace", "pseudoinverse", "artifact", "eigenvalue", "projection"),
+    *("rank", "SVD", "Newton", "kernel", "orthogonal"),
+]
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+@pytest.mark.parametrize("word", WORDS)
+def test_search_finds_what_a_student_types(tab, address, html, scheme, word):
+    """With a link and an excerpt that has the word, also from the disk."""
+    tab.goto(f"{ {'http': address, 'file': html.as_uri()}[scheme] }/search.html?q={word}")
+    tab.wait_for_selector("#search-results li p.context")
+    found = tab.locator("#search-results li").filter(has=tab.locator("p.context"))
+    assert found.first.locator("a").get_attribute("href")
+    tab.wait_for_function(
+        "word => [...document.querySelectorAll('#search-results p.context')]"
+        ".some(it => it.textContent.toLowerCase().includes(word))",
+        arg=word.lower(),
+    )
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

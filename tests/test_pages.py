@@ -9,6 +9,7 @@ import yaml
 
 from tools.compare import compare
 from tools.keys import code_cells
+from tools.minutes import CELL, MOST, head_of, minutes, stated
 from tools.notebooks import CHECKED, is_checked
 from tools.project import BuildError, Project
 
@@ -189,11 +190,53 @@ def test_title_starts_with_a_verb(chapter):
 
 
 def test_head_says_what_awaits_the_reader(chapter):
-    head = chapter.partition("{code-cell}")[0].replace("’", "'")
-    for phrase in ("What you'll do", "What you'll learn", "What you need"):
-        assert phrase in head
-    assert re.search(r"\d+ minutes", head), "the head says how many minutes the chapter takes"
-    assert re.search(r"Strang.*Sections? \d", head, re.DOTALL), "the head names the section of Strang"
+    """Strang's sections and the minutes, then what to do, to learn and to bring, a line each."""
+    head = chapter.partition("{code-cell}")[0]
+    assert re.search(r"\*\*Strang\*\*: .*Sections? \d", head), "the head names the section of Strang"
+    lines = re.findall(r"^\*\*(Do|Learn|Need)\*\*: (.*?)\n\n", head, re.MULTILINE | re.DOTALL)
+    assert [word for word, _ in lines] == ["Do", "Learn", "Need"], "three lines say what to do, to learn, to bring"
+    assert all(len(text.split()) <= 45 for _, text in lines), "each of them is a line or two"
+
+
+def test_minutes_follow_the_rule(chapter):
+    assert stated(chapter) == minutes(chapter), f"the rule of tools/minutes.py says {minutes(chapter)} minutes"
+    assert minutes(chapter) <= MOST, "a page reads within the hour: part it, or move what is a dispute"
+
+
+def test_a_picture_stands_before_any_code_in_sight(chapter):
+    cells = [match["inside"] for match in CELL.finditer(chapter)]
+    drawn = next(k for k, cell in enumerate(cells) if "figure:" in head_of(cell))
+    assert all("hide-input" in head_of(cell) for cell in cells[: drawn + 1])
+
+
+def test_misconceptions_have_a_box(chapter):
+    box = re.search(
+        r"^```\{admonition\} Misconceptions\n:class: warning\n\n(.*?)^```$", chapter, re.MULTILINE | re.DOTALL
+    )
+    assert box, "a box 'Misconceptions' of class warning"
+    assert len(re.findall(r"^- \*", box[1], re.MULTILINE)) >= 2, "each misconception in italics, and what is so"
+
+
+def test_questions_have_their_answers_behind_a_click(chapter):
+    asked = re.findall(
+        r"^```\{admonition\} Question: [^\n]*\?\n:class: dropdown\n\n(.+?)^```$", chapter, re.M | re.DOTALL
+    )
+    assert len(asked) >= 2, "two questions, each the title of a box of class dropdown with the answer inside"
+
+
+def test_boxes_about_the_paper_are_short(chapter):
+    for box in re.findall(r"^```\{in-the-paper\}[^\n]*\n(.*?)^```$", chapter, re.MULTILINE | re.DOTALL):
+        sentences = re.findall(r"[.!?:](?=\s|$)", re.sub(r"\$[^$]*\$|\{[\w:-]+\}`[^`]*`|\bp\. |Fig\. ", "x ", box))
+        assert len(sentences) <= 3, f"three sentences, the rest in the ledger: {box}"
+
+
+def test_the_end_hands_over(chapter, project):
+    """'Next' and the page that follows in the order of reading; nothing follows the last."""
+    name = re.search(r"^# .*", chapter, re.MULTILINE)[0]
+    order = project.chapters
+    here = next(k for k, other in enumerate(order) if name in project.text(other).read_text())
+    if here + 1 < len(order):
+        assert re.search(rf"^Next: \{{doc\}}`{order[here + 1]}`", chapter, re.MULTILINE), f"Next: {order[here + 1]}"
 
 
 def test_chapter_asks_and_answers(chapter):

@@ -286,3 +286,37 @@ def test_column_pairs_keep_lengths_and_angles():
     np.testing.assert_allclose((tips[0] * tips[1]).sum(axis=1), (pairs[:, :, 0] * pairs[:, :, 1]).sum(axis=1))
     assert (tips[0][:, 0] > 0).all()
     assert (tips[1][:, 1] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("image", "limit", "signed", "scale"),
+    [
+        (np.eye(2), None, None, "0 to 1"),
+        (np.eye(2), 0.25, None, "0 to 0.25"),
+        (-0.5 * np.eye(2), None, None, "±0.5"),
+        (np.eye(2), None, True, "±1"),
+    ],
+)
+def test_an_image_says_its_scale(ax, image, limit, signed, scale):
+    assert plots.draw_image(image, ax, limit, signed).get_xlabel() == scale
+    assert ax.images[0].get_clim()[1] == float(scale.split()[-1].lstrip("±"))
+
+
+def test_a_row_of_images_says_its_scale_once():
+    axes = plt.figure().subplots(2, 2)
+    plots.draw_image_rows({"ink": np.ones((2, 4)), "signal": -np.ones((2, 4))}, axes)
+    assert [row[0].get_ylabel() for row in axes] == ["ink\n0 to 1", "signal\n±1"]
+    assert not any(ax.get_xlabel() for ax in axes.flat)
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("matrix", "squares", "corners"),
+    [([[1, 2, 2], [2, 4, 4]], 4, 2), (np.eye(2), 2, 0), (np.eye(2, 3), 3, 1), (np.zeros((2, 2)), 2, 0)],
+    ids=["all four", "invertible", "no left null space", "zero"],
+)
+def test_what_has_no_dimension_is_not_drawn(ax, matrix, squares, corners):
+    """A square for each subspace that isn't {0}, a right angle where two meet."""
+    plots.draw_big_picture(FourSubspaces.of(matrix), ax)
+    assert len(ax.patches) == squares
+    assert sum(len(line.get_xdata()) == 3 and line.get_marker() == "None" for line in ax.lines) == corners

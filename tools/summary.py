@@ -73,9 +73,9 @@ def _draw_rows(figure, shown: dict, colours: list[str]):
     from vsbook.plots import draw_image
 
     axes = figure.subplots(2, 3, height_ratios=[2.2, 1])
-    limit = max(float(np.abs(y).max()) for _, y in shown.values())
+    ink, limit = (max(float(np.abs(pair[k]).max()) for pair in shown.values()) for k in (0, 1))
     for (above, below), (name, (part, y)), colour in zip(axes.T, shown.items(), colours, strict=True):
-        draw_image(part, above)
+        draw_image(part, above, ink)
         above.set_title(name, color=colour)
         below.bar(range(10), y, color=colour)
         below.axhline(0, color="black", lw=0.5)

@@ -90,19 +90,25 @@ def _draw_levels(horizontal: Mapping[str, float] | None, ax: Axes) -> None:
 def draw_image(image: ArrayLike, ax: Axes, limit: float | None = None, signed: bool | None = None) -> Axes:
     """A square image, flat or in rows; signed ones in blue (negative) to red (positive), white at zero, others in grey.
 
-    `limit` is the value at full colour; the largest of the image if left out. `signed`, if left out: whether it has
-    negative pixels. Raises BadInput if it isn't one square.
+    `limit` is the value at full colour, which stands below; the largest of the image if left out. `signed`, if left
+    out: whether it has negative pixels. Raises BadInput if it isn't one square.
     """
     image = as_vectors(image, None, "image")
     side = math.isqrt(image.size)
     if image.squeeze().shape not in ((side**2,), (side, side), ()) or side**2 != image.size:
         raise BadInput(f"image: expected one square image, got shape {image.shape}; draw several with draw_image_rows")
     limit = number(limit or 0, "limit") or float(np.abs(image).max()) or 1.0  # 1 for a blank image
-    signed = np.min(image) < 0 if signed is None else signed
+    signed = bool(np.min(image) < 0) if signed is None else signed
     colours = {"cmap": SIGNED, "vmin": -limit} if signed else {"cmap": "gray_r", "vmin": 0}
     ax.imshow(np.reshape(image, (side, side)), vmax=limit, **colours)
     ax.set(xticks=[], yticks=[])
+    ax.set_xlabel(_scale(limit, signed), fontsize=8)
     return ax
+
+
+def _scale(limit: float, signed: bool) -> str:
+    """What the colours stand for."""
+    return f"±{limit:.2g}" if signed else f"0 to {limit:.2g}"
 
 
 def draw_image_rows(rows: Mapping[str, ArrayLike], axes, titles=None) -> np.ndarray:
@@ -117,10 +123,11 @@ def draw_image_rows(rows: Mapping[str, ArrayLike], axes, titles=None) -> np.ndar
     if titles is not None and len(titles) != counts[0]:
         raise BadInput(f"titles: expected one for each of {counts[0]} columns, got {len(titles)}; match them")
     for axes_of_row, (name, images) in zip(grid, rows.items(), strict=True):
-        limit, signed = float(np.abs(images).max()), bool(np.min(images) < 0)
+        limit, signed = float(np.abs(images).max()) or 1.0, bool(np.min(images) < 0)
         for ax, image in zip(axes_of_row, images, strict=True):
-            draw_image(image, ax, limit, signed)
-        axes_of_row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+            draw_image(image, ax, limit, signed).set_xlabel("")
+        label = f"{name}\n{_scale(limit, signed)}".strip()
+        axes_of_row[0].set_ylabel(label, rotation=0, ha="right", va="center")
     for ax, title in zip(grid[0], titles if titles is not None else [], strict=False):
         ax.set_title(title, fontsize=9)
     return grid
@@ -158,32 +165,49 @@ def draw_bars(
 
 
 def draw_big_picture(S: FourSubspaces, ax: Axes, name: str = "A") -> Axes:
-    """The big picture of linear algebra for the matrix `name`: four subspaces, their dimensions, what maps where."""
+    """The big picture of linear algebra for the matrix `name`: four subspaces, their dimensions, what maps where.
+
+    Source: G. Strang, Introduction to Linear Algebra, section 4.1.
+    """
     (m, n), r = instance_of(S, FourSubspaces, "S").shape, S.rank
     squares = {
-        (0.0, 0.5): ("row space\nSignal", r, "signal"),
-        (0.0, -0.5): ("null space\nRejSignal", n - r, "rejected"),
-        (3.0, 0.5): ("column space\nSignalOut", r, "signal"),
-        (3.0, -0.5): ("left null space\nRejSignalOut", m - r, "rejected"),
+        (0.0, 0.7): ("row space\nSignal", r, "signal"),
+        (0.0, -0.7): ("null space\nRejSignal", n - r, "rejected"),
+        (3.0, 0.7): ("column space\nSignalOut", r, "signal"),
+        (3.0, -0.7): ("left null space\nRejSignalOut", m - r, "rejected"),
     }
-    for (x, up), (space, dimension, colour) in squares.items():
-        y = np.sign(up) * 0.7
-        corners = np.array([(x, y - 0.7), (x + 0.75, y), (x, y + 0.7), (x - 0.75, y)])
-        ax.add_patch(
-            Polygon(corners, facecolor=PALETTE[colour], alpha=0.15 if dimension else 0.04, edgecolor=PALETTE[colour])
-        )
-        ax.text(x, y, f"{space}\ndim {dimension}", ha="center", va="center", fontsize=9.5)
-    arrow = {"arrowstyle": "->", "lw": 1.5}
-    ax.annotate("", (2.25, 0.7), (0.75, 0.7), arrowprops=arrow | {"color": PALETTE["signal"]})
-    ax.text(1.5, 0.78, f"${name}$, one to one", ha="center")
-    ax.annotate("", (2.93, -0.02), (0.75, -0.7), arrowprops=arrow | {"color": PALETTE["rejected"]})
-    ax.text(1.95, -0.62, f"${name}$, to zero", ha="center")
-    ax.plot(3.0, 0.0, "o", color="black", ms=4)
-    ax.text(0.0, 1.5, f"$\\mathbf{{R}}^{{{n}}}$", ha="center")
-    ax.text(3.0, 1.5, f"$\\mathbf{{R}}^{{{m}}}$", ha="center")
-    ax.set(xlim=(-1, 4), ylim=(-1.45, 1.75), aspect="equal")
+    for (x, y), (space, dimension, colour) in squares.items():
+        if dimension:
+            corners = np.array([(x, y - 0.7), (x + 0.7, y), (x, y + 0.7), (x - 0.7, y)])
+            ax.add_patch(Polygon(corners, facecolor=PALETTE[colour], alpha=0.15, edgecolor=PALETTE[colour]))
+        ax.text(x - 0.05, y, f"{space}\ndim {dimension}", ha="center", va="center", fontsize=8.5)
+    for x, other in ((0.0, n - r), (3.0, m - r)):
+        ax.plot(x, 0.0, "o", color="black", ms=4)
+        if r and other:  # orthogonal
+            ax.plot(x + 0.09 * np.array([1, 2, 1]), 0.09 * np.array([1, 0, -1]), color="black", lw=1)
+    _draw_image_of_a_vector(ax, name, r, n - r)
+    for x, dimension in ((0.0, n), (3.0, m)):
+        ax.text(x, 1.5, f"$\\mathbf{{R}}^{{{dimension}}}$", ha="center")
+    ax.set(xlim=(-0.95, 3.95), ylim=(-1.45, 1.75), aspect="equal")
     ax.axis("off")
     return ax
+
+
+def _draw_image_of_a_vector(ax: Axes, name: str, rank: int, lost: int) -> None:
+    """x, its parts in the row space and in the null space, and where the matrix `name` takes each of the three."""
+    seen, unseen = np.array([0.42, 0.42]) * bool(rank), np.array([0.33, -0.33]) * bool(lost)
+    whole, image = seen + unseen, np.array([3 - 0.42 * bool(rank), 0.42 * bool(rank)])
+    arrow = {"arrowstyle": "->", "lw": 1.5, "shrinkA": 4, "shrinkB": 4}
+    if rank:
+        ax.annotate("", image, seen, arrowprops=arrow | {"color": PALETTE["signal"]})
+        ax.text(1.5, 0.52, f"$x_r$ to ${name}x_r$, one to one", ha="center", fontsize=9)
+    if lost:
+        ax.annotate("", (3.0, 0.0), unseen, arrowprops=arrow | {"color": PALETTE["rejected"]})
+        ax.text(1.75, -0.36, "$x_n$ to zero", ha="center", fontsize=9)
+    if rank and lost:
+        ax.annotate("", image, whole, arrowprops=arrow | {"color": "black"})
+        ax.text(1.75, 0.06, f"$x$ to ${name}x$", ha="center", fontsize=9)
+        ax.plot(*np.stack([seen, whole, unseen], axis=1), "o--", color="black", ms=4, lw=1)
 
 
 def draw_spread(names, samples, ax: Axes, ylabel: str, horizontal: Mapping[str, float] | None = None) -> Axes:
@@ -284,6 +308,7 @@ def draw_input_spaces(S: FourSubspaces, ax: Axes) -> Axes:
     ax.text(*(-1.2 * first - 1.2 * second), "null space", color=PALETTE["rejected"], ha="center")
     ticks = {f"{axis}ticks": [-2, 0, 2] for axis in "xyz"} | {f"{axis}lim": (-2, 2) for axis in "xyz"}
     ax.set(xlabel="$x_1$", ylabel="$x_2$", zlabel="$x_3$", box_aspect=(1, 1, 1), **ticks)
+    ax.xaxis.labelpad = 14  # clear of its ticks
     ax.view_init(elev=22, azim=-15)
     return ax
 

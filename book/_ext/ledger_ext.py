@@ -177,7 +177,7 @@ class LedgerPower(SphinxDirective):
                 cells = [str(shares["seeds"]), *(f"{100 * number:.1f} %" for number in numbers)]
                 name = card_link("", nodes.inline("", claim_id), claim=claim_id)
                 rows.append([[name], *([nodes.Text(cell)] for cell in cells)])
-        return [table(headings, rows, ["ledger-numbers"])]
+        return [table(headings, rows, ["ledger-numbers", "ledger-power"])]
 
 
 SAME = {"reproduced": "reproduced", "not reproduced": "contradicted", "artefact": "artefact"}  # in other words
