@@ -1,9 +1,8 @@
 """What the measurements share: weights and images by seed, in float64, and the shapes of claims and controls."""
 
-import functools
 import tomllib
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -123,7 +122,7 @@ def sample() -> np.ndarray:
     return mnist().test.images[:SAMPLE].astype(np.float64)
 
 
-@functools.cache
+@cache
 def said_in_training(name: str, seed: int) -> Outputs:
     """What a network says of its 50,000 training images, in float64: one pass for all measurements that ask."""
     model = trained(name, seed).double()

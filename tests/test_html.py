@@ -17,8 +17,8 @@ PAGES = Project(ROOT).pages
 CHAPTERS = Project(ROOT).chapters
 
 COLOUR = ["color-contrast", "link-in-text-block"]
-# One element for each colour of text, size, weight and grounds below: contrast depends on nothing else, and axe takes
-# milliseconds for each element that it is asked about.
+# One element for each colour of text, size, weight and grounds below, and one link for each of those and of what it
+# stands in: the rules of colour depend on nothing else, and axe takes milliseconds for each element.
 MARK_SAMPLES = """() => {
     const grounds = new Map([[null, '']]), seen = new Set();
     const below = it => {
@@ -29,12 +29,18 @@ MARK_SAMPLES = """() => {
         }
         return grounds.get(it);
     };
-    for (const it of document.querySelectorAll('body *')) {
-        if (![...it.childNodes].some(child => child.nodeType === 3 && child.data.trim())) continue;
+    const look = it => {
         const style = getComputedStyle(it);
-        const kind = [it.tagName, style.color, style.fontSize, style.fontWeight, style.textDecorationLine, below(it)];
-        if (it.checkVisibility() && !seen.has(kind.join())) {
-            seen.add(kind.join());
+        return [it.tagName, style.display, style.color, style.fontSize, style.fontWeight, style.textDecorationLine];
+    };
+    const hasText = it => [...it.childNodes].some(child => child.nodeType === 3 && child.data.trim());
+    for (const it of document.querySelectorAll('body *')) {
+        const link = it.matches('a[href]'), around = it.parentElement;
+        if (!it.checkVisibility() || !(link || hasText(it))) continue;
+        const place = link ? [hasText(it), ...look(around), hasText(around)] : [];
+        const kind = [...look(it), ...place, below(it)].join();
+        if (!seen.has(kind)) {
+            seen.add(kind);
             it.dataset.sample = '';
         }
     }
@@ -147,8 +153,9 @@ def violations_of_colour(tab) -> list[dict]:
     [
         "<p style='color: #bbb'>Pale.</p>",
         "<p>A <a style='color: #333; text-decoration: none' href='#'>hidden</a> link.</p>",
+        "<p>A <a style='color: #333; text-decoration: none' href='#'><span>hid</span>den</a> link.</p>",
     ],
-    ids=["pale text", "a link like its text"],
+    ids=["pale text", "a link like its text", "a link with a part"],
 )
 def test_bad_colours_are_noticed(tab, address, planted):
     open_page(tab, address, "book/rules")

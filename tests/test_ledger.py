@@ -164,3 +164,8 @@ def test_the_words_of_a_theorems_check():
 def test_measuring_what_nobody_claims_is_one_line(capsys):
     assert measure(["nope"]) == 2
     assert re.fullmatch(r"error: .*expected .* got 'nope'.*\n", capsys.readouterr().err)
+
+
+def test_a_quotient_with_a_bound_is_no_error_of_rounding():
+    assert ledger.measured("low-condition-number-is-stable").startswith("at most 0.")
+    assert ledger.measured("energy-splits").startswith(("error at most ", "no error at all "))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -230,13 +231,11 @@ def test_boxes_about_the_paper_are_short(chapter):
         assert len(sentences) <= 3, f"three sentences, the rest in the ledger: {box}"
 
 
-def test_the_end_hands_over(chapter, project):
-    """'Next' and the page that follows in the order of reading; nothing follows the last."""
-    name = re.search(r"^# .*", chapter, re.MULTILINE)[0]
-    order = project.chapters
-    here = next(k for k, other in enumerate(order) if name in project.text(other).read_text())
-    if here + 1 < len(order):
-        assert re.search(rf"^Next: \{{doc\}}`{order[here + 1]}`", chapter, re.MULTILINE), f"Next: {order[here + 1]}"
+@pytest.mark.parametrize(("name", "following"), list(pairwise(CHAPTERS)))
+def test_the_end_hands_over(project, name, following):
+    """To the page that follows in the order of reading."""
+    text = project.text(name).read_text()
+    assert re.search(rf"^Next: \{{doc\}}`{following}`", text, re.MULTILINE), f"Next: {{doc}}`{following}` ..."
 
 
 def test_chapter_asks_and_answers(chapter):

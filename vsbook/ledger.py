@@ -307,7 +307,7 @@ def measured(claim_id: str) -> str:
     n = f"{found['summary']['n']} seeds"
     if claim.rule["kind"] == "theorem":
         worst = max(run["value"] for run in found["runs"])
-        if worst > 0.01:  # no rounding, but a quotient that has a bound
+        if claim.rule["bound"] >= 1:  # a quotient that can't be more; the other bounds are for rounding
             return f"at most {worst:.2f} {claim.unit} ({n})"
         return f"error at most {worst:.0e} ({n})" if worst else f"no error at all ({n})"
     mean, sd = (f"{found['summary'][key]:{claim.format}}" for key in ("mean", "sd"))

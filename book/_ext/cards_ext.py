@@ -46,8 +46,8 @@ def first_picture(notebook: Path) -> tuple[bytes, str] | None:
 def minutes(notebook: Path) -> str:
     """How long a chapter takes, as its head says."""
     text = "".join("".join(cell["source"]) for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"][:6])
-    found = re.search(r"\*\*Minutes\*\*: (\d+)|(\d+) minutes", text)
-    return next(filter(None, found.groups())) if found else ""
+    found = re.search(r"\*\*Minutes\*\*: (\d+)", text)
+    return found[1] if found else ""
 
 
 def show_cards(app, doctree, docname):

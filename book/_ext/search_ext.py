@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def keep_text(app, pagename, templatename, context, doctree):
-    """What the page says, without the code behind it."""
+    """What the page says, as one line."""
     if doctree is not None:
         app.page_texts[pagename] = " ".join(doctree.astext().split())
 
